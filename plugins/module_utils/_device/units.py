@@ -1,0 +1,48 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: BSD-2-Clause
+# Private to vdisk.lifecycle: not an API for other collections.
+"""Sizes and times as people write them."""
+
+from __future__ import annotations
+
+import re
+
+from .errors import InvalidRequest
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTP]?)(?:i?B)?", re.IGNORECASE)
+_AGE = re.compile(r"(\d+)\s*([smhdw])", re.IGNORECASE)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def parse_size(text: str, option: str) -> int:
+    """Bytes of `10GiB`, `512M` or `1048576`. Raises InvalidRequest naming the option.
+
+    Every unit is a power of 1024, GB and GiB alike, as VMware's tools and Ansible have it.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    size = -1.0
+    if match:
+        size = float(match[1]) * 1024 ** " KMGTP".index(match[2].upper() or " ")
+    if size < 0 or size != int(size):
+        hint = "Write a number of bytes, or a number with a unit: 10GiB, 512MiB, 1.5TiB."
+        raise InvalidRequest(f"{option}: '{text}' is not a size", hint=hint)
+    return int(size)
+
+
+def parse_age(text: str, option: str) -> int:
+    """Seconds of `90m`, `12h` or `7d`. Raises InvalidRequest naming the option."""
+    match = _AGE.fullmatch(text.strip())
+    if match is None:
+        hint = "Write a whole number with a unit: 90m, 12h, 7d, 2w."
+        raise InvalidRequest(f"{option}: '{text}' is not a time", hint=hint)
+    return int(match[1]) * _SECONDS[match[2].lower()]
+
+
+def human_size(size: int) -> str:
+    """`10.0 GiB`, for messages."""
+    value, unit = float(size), "bytes"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{value:.1f} {unit}" if unit != "bytes" else f"{size} bytes"

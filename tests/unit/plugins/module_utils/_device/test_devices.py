@@ -1,0 +1,126 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Raw files, slices, concatenations and overlays, held against a bytearray."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.device import read
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import (
+    DiskExists,
+    DiskNotFound,
+    NotADisk,
+    OutOfRange,
+    ReadOnlyDisk,
+    TruncatedDisk,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.extent import Kind
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.files import File
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.memory import MemoryDevice
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.overlay import Overlay
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.raw import RawDevice
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.slice import (
+    ConcatDevice,
+    SliceDevice,
+)
+
+SIZE = 300_001
+operations = st.lists(
+    st.tuples(
+        st.sampled_from(["write", "zero"]),
+        st.integers(0, SIZE),
+        st.integers(0, 150_000),
+        st.integers(1, 255),
+    ),
+    max_size=12,
+)
+
+
+PATTERN = bytearray(bytes(range(256)) * (SIZE // 256 + 1))[:SIZE]
+
+
+def raw_device(folder):
+    path = folder / "disk"
+    path.write_bytes(PATTERN)
+    return RawDevice.open(path, writable=True)
+
+
+def slice_device(_folder):
+    return SliceDevice(MemoryDevice(b"before" + PATTERN + b"behind"), 6, SIZE)
+
+
+def concat_device(_folder):
+    parts = [PATTERN[: 1 << 16], PATTERN[1 << 16 : 1 << 17], PATTERN[1 << 17 :]]
+    return ConcatDevice([MemoryDevice(part) for part in parts], "concat")
+
+
+def overlay_device(_folder):
+    return Overlay(MemoryDevice(PATTERN))
+
+
+@pytest.mark.parametrize("make", [raw_device, slice_device, concat_device, overlay_device])
+@settings(deadline=None, max_examples=40)
+@given(todo=operations)
+def test_equals_a_bytearray(make, tmp_path_factory, todo):
+    with make(tmp_path_factory.mktemp("disk")) as device:
+        model = bytearray(PATTERN)
+        for verb, offset, length, value in todo:
+            length = min(length, SIZE - offset)
+            data = bytes([value]) * length if verb == "write" else bytes(length)
+            device.write(offset, data) if verb == "write" else device.zero(offset, length)
+            model[offset : offset + length] = data
+        assert read(device, 0, SIZE) == model
+        runs = list(device.extents())
+        assert [run.offset for run in runs] == [0, *(run.end for run in runs)][: len(runs)]
+        assert sum(run.length for run in runs) == SIZE
+        for run in runs:
+            assert run.kind is Kind.DATA or not any(model[run.offset : run.end])
+
+
+def test_an_overlay_never_writes_to_its_base():
+    base = MemoryDevice(b"a" * 200_000)
+    with Overlay(base) as overlay:
+        overlay.write(70_000, b"b" * 5)
+        overlay.zero(0, 100)
+        assert read(overlay, 69_999, 7) == b"abbbbba"
+    assert base.content == b"a" * 200_000
+
+
+@pytest.mark.parametrize("offset, length", [(-1, 1), (0, 11), (10, 1), (11, 0)])
+def test_access_outside_is_refused(offset, length):
+    with pytest.raises(OutOfRange):
+        MemoryDevice(10).check_range(offset, length)
+
+
+def test_a_read_only_file_refuses_writes(tmp_path):
+    (tmp_path / "disk").write_bytes(b"12345")
+    with RawDevice.open(tmp_path / "disk") as device, pytest.raises(ReadOnlyDisk):
+        device.write(0, b"x")
+
+
+def test_a_file_that_shrank_is_truncated_not_zeros(tmp_path):
+    (tmp_path / "disk").write_bytes(b"12345")
+    with RawDevice.open(tmp_path / "disk") as device:
+        (tmp_path / "disk").write_bytes(b"123")
+        with pytest.raises(TruncatedDisk, match="byte 3"):
+            read(device, 0, 5)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(DiskNotFound, match="no-such"):
+        RawDevice.open(tmp_path / "no-such")
+
+
+def test_directory(tmp_path):
+    with pytest.raises(NotADisk, match="directory"):
+        RawDevice.open(tmp_path)
+
+
+def test_create_never_overwrites(tmp_path):
+    (tmp_path / "disk").write_bytes(b"precious")
+    with pytest.raises(DiskExists):
+        File.create(tmp_path / "disk")
+    assert (tmp_path / "disk").read_bytes() == b"precious"

@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Restore one disk from a local vdisk.lifecycle repository, without vdisk.lifecycle.
+
+    VDISK_PASSPHRASE=... python3 restore.py REPOSITORY POINT DISK OUTPUT
+
+POINT is the id or the name of a restore point, DISK is disk0 for single disks. OUTPUT becomes a
+sparse raw image. Needs: python3 -m pip install zstandard blake3 cryptography. The format is
+explained in repository-format.md; the comments here name its sections.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+import struct
+import sys
+from pathlib import Path
+from typing import Any
+
+import zstandard
+from blake3 import blake3
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+RAW = 1 << 31
+GROUP = 1024  # chunks
+ENTRY = struct.Struct("<32sIII32s")
+
+
+def derive(master: bytes, info: bytes, salt: bytes = b"") -> bytes:  # Keys
+    return HKDF(algorithm=SHA256(), length=32, salt=salt, info=info).derive(master)
+
+
+def signed(path: Path, sign_key: bytes | None) -> dict[str, Any]:  # Signed documents
+    data = path.read_bytes()
+    body, signature, tail = data[:-68], data[-68:-4], data[-4:]
+    right = hmac.new(sign_key, body, "sha256") if sign_key else blake3(body)
+    if tail != b'"\n}\n' or signature != right.hexdigest().encode():
+        sys.exit(f"{path}: its signature does not fit its content")
+    return json.loads(data)
+
+
+def unlock(folder: Path, repository: str, passphrase: bytes) -> bytes:  # Keys
+    for path in folder.glob("keys/*.json"):
+        key = signed(path, None)
+        salt, nonce, wrapped = (bytes.fromhex(key[part]) for part in ("salt", "nonce", "wrapped"))
+        wrapping_key = Scrypt(salt=salt, length=32, n=key["n"], r=key["r"], p=key["p"])
+        bound_to = f"vdisk key {repository} {key['id']}".encode()
+        try:
+            return AESGCM(wrapping_key.derive(passphrase)).decrypt(nonce, wrapped, bound_to)
+        except InvalidTag:
+            continue
+    sys.exit("the passphrase in VDISK_PASSPHRASE opens none of the keys")
+
+
+class Repository:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        config = json.loads((folder / "repo.json").read_bytes())  # repo.json
+        self.master = self.id_key = self.sign_key = None
+        if config["cipher"] != "none":
+            passphrase = os.environb.get(b"VDISK_PASSPHRASE", b"")
+            self.master = unlock(folder, config["repository"], passphrase)
+            self.id_key = derive(self.master, b"vdisk chunk id")
+            self.sign_key = derive(self.master, b"vdisk signature")
+        self.chunk_size = signed(folder / "repo.json", self.sign_key)["chunk_size"]
+
+    def point(self, wanted: str) -> dict[str, Any]:  # Manifests
+        for path in self.folder.glob("backups/*/*.json"):
+            if path.stem == wanted or json.dumps(wanted).encode() in path.read_bytes():
+                point = signed(path, self.sign_key)
+                if wanted in (point["id"], point["name"]):
+                    return point
+        sys.exit(f"there is no restore point {wanted}")
+
+    def blob(
+        self, pack: str, number: int, offset: int, length: int, raw: bool, blob_id: bytes
+    ) -> bytes:
+        path = self.folder / "packs" / pack[:2] / pack  # Packs
+        with path.open("rb") as file:
+            salt = file.read(36)[4:]
+            file.seek(offset)
+            data = file.read(length)
+        if self.master:
+            aes = AESGCM(derive(self.master, b"vdisk pack", salt))
+            data = aes.decrypt(number.to_bytes(12, "little"), data, blob_id)
+        content = data if raw else zstandard.ZstdDecompressor().decompress(data)
+        if blake3(content, key=self.id_key).digest() != blob_id:
+            sys.exit(f"{path}: the blob at byte {offset} holds other content than its id says")
+        return content
+
+
+def main(folder: str, wanted: str, disk_name: str, output: str) -> None:
+    repository = Repository(Path(folder))
+    disks = {disk["name"]: disk for disk in repository.point(wanted)["disks"]}
+    if disk_name not in disks:
+        sys.exit(f"the restore point has no disk {disk_name}, only {', '.join(disks)}")
+    with open(output, "xb") as image:
+        for group, ref in enumerate(disks[disk_name]["maps"]):
+            if ref is None:  # all zeros
+                continue
+            where = (ref[part] for part in ("pack", "number", "offset", "length", "raw"))
+            entries = repository.blob(*where, bytes.fromhex(ref["id"]))
+            for index, entry in enumerate(ENTRY.iter_unpack(entries)):  # Maps
+                pack, number, offset, length, chunk_id = entry
+                if length == 0:  # all zeros
+                    continue
+                stored, raw = length & ~RAW, bool(length & RAW)
+                image.seek((group * GROUP + index) * repository.chunk_size)
+                image.write(repository.blob(pack.hex(), number, offset, stored, raw, chunk_id))
+        image.truncate(disks[disk_name]["size"])
+        os.fsync(image.fileno())
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 5:
+        sys.exit(__doc__)
+    main(*sys.argv[1:])

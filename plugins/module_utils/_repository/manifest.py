@@ -1,0 +1,214 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: BSD-2-Clause
+# Private to vdisk.lifecycle: not an API for other collections.
+"""backups/<source>/<point>.json: a restore point, and the only commit of a backup."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+from .._device.errors import RepositoryDamaged
+from .map import NO_ID, MapRef, group_count, root_of
+from .pack import LARGEST as LARGEST_PACK
+from .pack import Location
+from .sealed import Members, seal, unseal
+
+if t.TYPE_CHECKING:
+    from .config import Config
+    from .subkeys import SubKeys
+
+FORMAT = "vdisk-point"
+PREFIX = "backups/"
+METHODS = ("full", "incremental")
+_CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+_LARGEST_DISK = 1 << 50
+
+
+@dataclasses.dataclass(frozen=True)
+class PointDisk:
+    """One disk of a restore point. Sizes and counters are bytes."""
+
+    name: str
+    key: int | None
+    label: str
+    uuid: str
+    path: str
+    size: int
+    method: str
+    reason: str
+    bytes_read: int
+    bytes_new: int
+    root: bytes
+    maps: list[MapRef | None]
+    facts: dict[str, t.Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class RestorePoint:
+    """`problem` says why a point cannot be used; little else is known of such a one."""
+
+    id: str
+    name: str
+    exact: str  # when the backup began, to the microsecond: 2026-11-22T02:00:00.000000Z
+    source_kind: str
+    source_id: str
+    source_name: str
+    source_facts: dict[str, t.Any]
+    disks: list[PointDisk]
+    stored: int  # bytes that this point added to the repository
+    repository: str  # URL
+    id_hash: str
+    problem: str | None = None
+
+    @property
+    def created(self) -> str:
+        return self.exact[:19] + "Z"
+
+    @property
+    def size(self) -> int:
+        return sum(disk.size for disk in self.disks)
+
+    @property
+    def source(self) -> dict[str, t.Any]:
+        own = {"kind": self.source_kind, "id": self.source_id, "name": self.source_name}
+        return {**self.source_facts, **own}
+
+    @property
+    def key(self) -> str:
+        return point_key(self.source_id, self.id)
+
+    def digest_id(self, disk: PointDisk) -> str:
+        return f"{self.id_hash}:{disk.root.hex()}"
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """The `restore_point` value of module results."""
+        facts: dict[str, t.Any] = {
+            "id": self.id,
+            "name": self.name,
+            "created": self.created,
+            "source": self.source,
+            "disks": [self._disk_as_dict(disk) for disk in self.disks],
+            "size": self.size,
+            "unique": self.stored,
+            "repository": self.repository,
+        }
+        return {**facts, "problem": self.problem} if self.problem else facts
+
+    def _disk_as_dict(self, disk: PointDisk) -> dict[str, t.Any]:
+        names = ("key", "name", "label", "size", "method", "reason", "bytes_read", "bytes_new")
+        facts = {name: getattr(disk, name) for name in names}
+        return {**facts, "digest_id": self.digest_id(disk)}
+
+
+def point_key(source_id: str, point_id: str) -> str:
+    return f"{PREFIX}{source_id}/{point_id}.json"
+
+
+def encode(point: RestorePoint, config: Config, subkeys: SubKeys) -> bytes:
+    facts = {
+        "format": FORMAT,
+        "version": 1,
+        "repository": config.repository_id,
+        "id": point.id,
+        "name": point.name,
+        "created": point.exact,
+        "source": {
+            "kind": point.source_kind,
+            "id": point.source_id,
+            "name": point.source_name,
+            "facts": point.source_facts,
+        },
+        "stored": point.stored,
+        "disks": [_encode_disk(disk) for disk in point.disks],
+    }
+    return seal(facts, subkeys.sign)
+
+
+def _encode_disk(disk: PointDisk) -> dict[str, t.Any]:
+    plain = {field.name: getattr(disk, field.name) for field in dataclasses.fields(disk)}
+    maps = [None if ref is None else _encode_ref(ref) for ref in disk.maps]
+    return {**plain, "root": disk.root.hex(), "maps": maps}
+
+
+def _encode_ref(ref: MapRef) -> dict[str, t.Any]:
+    where = ref.location
+    return {
+        "pack": where.pack.hex(),
+        "number": where.number,
+        "offset": where.offset,
+        "length": where.length,
+        "raw": where.raw,
+        "id": where.id.hex(),
+        "content": ref.content.hex(),
+    }
+
+
+def decode(key: str, data: bytes, config: Config, subkeys: SubKeys, url: str) -> RestorePoint:
+    """Raises RepositoryDamaged naming `key`."""
+    members = Members(key, unseal(key, data, subkeys.sign))
+    members.one_of("format", (FORMAT,))
+    members.one_of("version", (1,))
+    members.one_of("repository", (config.repository_id,))
+    source = Members(key, members.mapping("source"), "source.")
+    point = RestorePoint(
+        id=members.text("id"),
+        name=members.text("name"),
+        exact=members.text("created"),
+        source_kind=source.text("kind"),
+        source_id=source.text("id"),
+        source_name=source.text("name"),
+        source_facts=source.mapping("facts"),
+        disks=[
+            _decode_disk(Members(key, disk, f"disks[{number}]."), config, subkeys)
+            for number, disk in enumerate(members.items("disks"))
+        ],
+        stored=members.number("stored"),
+        repository=url,
+        id_hash=config.id_hash,
+    )
+    if point.key != key:
+        raise RepositoryDamaged("is the manifest of another point", path=key, found=point.key)
+    if not _CREATED.fullmatch(point.exact):
+        raise RepositoryDamaged("its time is wrong", path=key, found=point.exact)
+    return point
+
+
+def _decode_disk(members: Members, config: Config, subkeys: SubKeys) -> PointDisk:
+    size = members.number("size", _LARGEST_DISK)
+    maps = [
+        None if ref is None else _decode_ref(Members(members.key, ref, f"{members.where}maps[]."))
+        for ref in members.items("maps")
+    ]
+    root = members.binary("root", 32)
+    expected = root_of(subkeys, size, (NO_ID if ref is None else ref.content for ref in maps))
+    if len(maps) != group_count(size, config.chunk_size) or root != expected:
+        raise RepositoryDamaged(f"{members.where}maps do not fit its root", path=members.key)
+    return PointDisk(
+        name=members.text("name"),
+        key=None if members.facts.get("key") is None else members.number("key"),
+        label=members.text("label"),
+        uuid=members.text("uuid"),
+        path=members.text("path"),
+        size=size,
+        method=members.one_of("method", METHODS),
+        reason=members.text("reason"),
+        bytes_read=members.number("bytes_read"),
+        bytes_new=members.number("bytes_new"),
+        root=root,
+        maps=maps,
+        facts=members.mapping("facts"),
+    )
+
+
+def _decode_ref(members: Members) -> MapRef:
+    location = Location(
+        pack=members.binary("pack", 32),
+        number=members.number("number", LARGEST_PACK),
+        offset=members.number("offset", LARGEST_PACK),
+        length=members.number("length", LARGEST_PACK),
+        raw=members.one_of("raw", (True, False)),
+        id=members.binary("id", 32),
+    )
+    return MapRef(location, members.binary("content", 32))

@@ -1,0 +1,108 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: BSD-2-Clause
+# Private to vdisk.lifecycle: not an API for other collections.
+"""Which chunk of a disk is where: docs/repository-format.md, "Maps"."""
+
+from __future__ import annotations
+
+import itertools
+import struct
+import typing as t
+
+from .._device.errors import InvalidRequest, RepositoryDamaged
+from .pack import RAW, Location
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from .access import Access
+    from .manifest import PointDisk
+    from .subkeys import SubKeys
+
+GROUP = 1024  # chunks of one map
+_ENTRY = struct.Struct("<32sIII32s")  # pack, number, offset, length | RAW, id
+LARGEST = GROUP * _ENTRY.size
+NO_ID = bytes(32)  # in place of the id of a chunk, or the digest of a group, that is all zeros
+_HOLE = bytes(_ENTRY.size)
+
+
+class MapRef(t.NamedTuple):
+    """A map in a pack, and the digest of the chunk ids that it lists."""
+
+    location: Location
+    content: bytes
+
+
+def group_count(size: int, chunk_size: int) -> int:
+    """How many maps a disk of `size` bytes has."""
+    return -(-size // (chunk_size * GROUP))
+
+
+def chunk_count(size: int, chunk_size: int, group: int) -> int:
+    """How many chunks are in one group of a disk."""
+    return min(GROUP, -(-size // chunk_size) - group * GROUP)
+
+
+def root_of(subkeys: SubKeys, size: int, groups: Iterable[bytes]) -> bytes:
+    """One digest for the whole content of a disk; equal content, equal root, in one repository."""
+    return subkeys.identify(b"vdisk root" + struct.pack("<Q", size) + b"".join(groups))
+
+
+def encode_map(entries: Iterable[Location | None]) -> bytes:
+    return b"".join(
+        _HOLE
+        if entry is None
+        else _ENTRY.pack(
+            entry.pack,
+            entry.number,
+            entry.offset,
+            entry.length | (RAW if entry.raw else 0),
+            entry.id,
+        )
+        for entry in entries
+    )
+
+
+class ChunkMap:
+    """A decoded map. Raises ValueError where the length is not that of `count` entries."""
+
+    def __init__(self, data: bytes | bytearray, count: int) -> None:
+        if len(data) != count * _ENTRY.size:
+            raise ValueError(f"{len(data)} bytes are not a map of {count} chunks")
+        self._data = data
+
+    def entry(self, index: int) -> Location | None:
+        """None: the chunk is all zeros."""
+        return _location(_ENTRY.unpack_from(self._data, index * _ENTRY.size))
+
+    def runs(self) -> Iterator[tuple[int, int, bool]]:
+        """(first chunk, number of chunks, whether they are all zeros), in order."""
+        count = len(self._data) // _ENTRY.size
+        for zero, members in itertools.groupby(range(count), self._is_hole):
+            chunks = list(members)
+            yield chunks[0], len(chunks), zero
+
+    def _is_hole(self, index: int) -> bool:
+        return self._data.startswith(_HOLE, index * _ENTRY.size)
+
+    def __iter__(self) -> Iterator[Location | None]:
+        return map(_location, _ENTRY.iter_unpack(self._data))
+
+
+def load_map(access: Access, disk: PointDisk, group: int) -> ChunkMap:
+    """The map of a group that is not all zeros. Raises RepositoryDamaged."""
+    ref = disk.maps[group]
+    if ref is None:
+        raise InvalidRequest(f"group {group} is all zeros and has no map", path=disk.name)
+    data = access.packs.read(ref.location, LARGEST)
+    try:
+        return ChunkMap(data, chunk_count(disk.size, access.config.chunk_size, group))
+    except ValueError as error:
+        raise RepositoryDamaged(str(error), path=disk.name) from error
+
+
+def _location(fields: tuple[bytes, int, int, int, bytes]) -> Location | None:
+    pack, number, offset, length, chunk_id = fields
+    if not length:
+        return None
+    return Location(pack, number, offset, length & ~RAW, bool(length & RAW), chunk_id)

@@ -1,0 +1,49 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: BSD-2-Clause
+# Private to vdisk.lifecycle: not an API for other collections.
+"""Removing a repository that nobody needs any more."""
+
+from __future__ import annotations
+
+from .._device.errors import InvalidRequest
+from .config import KEY
+from .manifest import PREFIX as POINTS
+from .store import open_store
+
+# What stands at the top of a repository, now or in later versions (docs/repository-format.md).
+_USED = (KEY, "keys", "packs", "backups", "tmp")
+_RESERVED = ("sessions", "locks", "tomb", "holds", "trash", "catalog")
+_TOP = frozenset((*_USED, *_RESERVED))
+
+
+def check_removable(url: str) -> None:
+    """Raises InvalidRequest while there are restore points, readable or not, or foreign files."""
+    store = open_store(url)
+    foreign = store.foreign(_TOP)
+    if foreign is not None:
+        raise InvalidRequest(
+            "the directory holds something that is no part of a repository",
+            path=url,
+            found=foreign,
+            hint="Move it elsewhere; nothing is deleted before.",
+        )
+    points = sum(1 for _stored in store.list(POINTS))
+    if points:
+        raise InvalidRequest(
+            f"the repository holds {points} restore point{'s' if points > 1 else ''}",
+            path=url,
+            hint="Nothing is deleted while there is something to restore.",
+        )
+
+
+def remove_repository(url: str) -> None:
+    """Delete everything in it; repo.json first, so that half of it is no repository.
+
+    Raises InvalidRequest while there are restore points, DiskIOError.
+    """
+    check_removable(url)
+    store = open_store(url)
+    store.delete(KEY)
+    for stored in list(store.list("")):
+        store.delete(stored.key)
+    store.remove()

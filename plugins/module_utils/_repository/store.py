@@ -1,0 +1,92 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: BSD-2-Clause
+# Private to vdisk.lifecycle: not an API for other collections.
+"""Where a repository lives: objects under keys, written whole or not at all."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._device.errors import InvalidRequest
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .._device.device import Buffer
+
+
+class Stored(t.NamedTuple):
+    """One object: its key and its size in bytes."""
+
+    key: str
+    size: int
+
+
+class Upload(t.Protocol):
+    """An object that is being written and gets its key at the end."""
+
+    def write(self, data: Buffer) -> None:
+        """Append all of data. Raises NoSpace, DiskIOError."""
+
+    def commit(self, key: str) -> bool:
+        """Make it durable under this key; False if the key is taken (nothing is changed then)."""
+
+    def abort(self) -> None:
+        """Throw it away. After commit() this does nothing."""
+
+
+class Store(t.Protocol):
+    """Keys are relative paths with slashes. Nobody ever sees half an object."""
+
+    url: str
+
+    def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
+        """Exactly these bytes. Raises DiskNotFound, TruncatedDisk, DiskIOError."""
+
+    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> bool:
+        """Durable when it returns. With if_absent, False and no change if the key is taken."""
+
+    def upload(self) -> Upload:
+        """Begin an object that is too big for memory."""
+
+    def list(self, prefix: str) -> Iterator[Stored]:
+        """The objects whose key begins with `prefix`, a folder with its slash; in any order."""
+
+    def size(self, key: str) -> int | None:
+        """Bytes of the object; None if there is none."""
+
+    def delete(self, key: str) -> None:
+        """Remove an object; none there is fine."""
+
+    def foreign(self, known: frozenset[str]) -> str | None:
+        """A name at the top that is not in `known`, or None. Raises DiskExists for a file."""
+
+    def remove(self) -> None:
+        """Remove what is left when the last object is gone. Raises DiskIOError."""
+
+    def sweep(self) -> None:
+        """Remove what writers that died left half-written."""
+
+
+def open_store(url: str) -> Store:
+    """The store that a URL names; nothing is read yet. Raises InvalidRequest."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        scheme, rest = "file", url
+    opener = _OPENERS.get(scheme)
+    if opener is None or not rest:
+        raise InvalidRequest(
+            "this names no repository",
+            path=url,
+            expected="the path of a directory, or file:///path",
+        )
+    return opener(rest)
+
+
+def _open_local(path: str) -> Store:
+    from .local import LocalStore
+
+    return LocalStore(path)
+
+
+_OPENERS: dict[str, Callable[[str], Store]] = {"file": _open_local}

@@ -1,0 +1,122 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""docs/restore.py alone restores what the collection backed up."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[5] / "docs" / "restore.py"
+
+
+@pytest.fixture
+def data(helpers):
+    chunk = helpers.CHUNK
+    text = b"GET /index.html 200\n" * (chunk // 10)
+    return helpers.content(chunk) + bytes(3 * chunk) + text + helpers.content(12_345, 1) + bytes(9)
+
+
+def restore(helper, point, disk, output, passphrase=None):
+    environment = {"PATH": os.environ["PATH"]}  # and no PYTHONPATH: the collection is not there
+    if helper.passphrase:
+        environment["VDISK_PASSPHRASE"] = passphrase or helper.passphrase
+    return subprocess.run(
+        [sys.executable, "-I", str(SCRIPT), helper.url, point, disk, str(output)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def test_it_restores_every_point(either, data, tmp_path):
+    changed = b"changed" + data[7:]
+    for content in (data, changed):
+        point = either.back_up(content).point
+        result = restore(either, point.id, "disk0", tmp_path / point.id)
+        assert result.returncode == 0, result.stderr
+        assert sha256((tmp_path / point.id).read_bytes()) == sha256(content)
+
+
+def test_it_finds_a_point_by_its_name(either, data, tmp_path):
+    either.back_up(data, name="vor dem Update, 50 %")
+    result = restore(either, "vor dem Update, 50 %", "disk0", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert sha256((tmp_path / "out").read_bytes()) == sha256(data)
+
+
+def test_it_restores_a_disk_of_several_maps(either, helpers, tmp_path):
+    group = 1024 * helpers.CHUNK
+    image = tmp_path / "disk.img"
+    with image.open("wb") as file:
+        for number, offset in enumerate((0, group - 5, group + 77777)):
+            file.seek(offset)
+            file.write(helpers.content(1000, number))
+    from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.raw import RawDevice
+
+    point = either.back_up(RawDevice.open(image)).point
+    result = restore(either, point.id, "disk0", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert subprocess.run(["cmp", image, tmp_path / "out"], check=False).returncode == 0
+    assert (tmp_path / "out").stat().st_blocks * 512 < 4 << 20
+
+
+def test_it_refuses_a_wrong_passphrase(encrypted, data, tmp_path):
+    point = encrypted.back_up(data).point
+    result = restore(encrypted, point.id, "disk0", tmp_path / "out", "wrong")
+    assert result.returncode and "opens none of the keys" in result.stderr
+
+
+def test_it_refuses_a_damaged_chunk(either, data, tmp_path):
+    point = either.back_up(data).point
+    where = either.open().open_disk(point)._where(0)
+    path = Path(either.url) / "packs" / where.pack.hex()[:2] / where.pack.hex()
+    changed = bytearray(path.read_bytes())
+    changed[where.offset + 1000] ^= 1
+    path.write_bytes(changed)
+    assert restore(either, point.id, "disk0", tmp_path / "out").returncode
+
+
+def test_it_refuses_a_changed_manifest(either, data, tmp_path):
+    point = either.back_up(data).point
+    (path,) = Path(either.url).glob("backups/*/*.json")
+    path.write_bytes(path.read_bytes().replace(b'"size": ', b'"size":  '))
+    result = restore(either, point.id, "disk0", tmp_path / "out")
+    assert result.returncode and "signature" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("point", "disk", "text"),
+    [("nonsense", "disk0", "no restore point nonsense"), (None, "disk9", "only disk0")],
+)
+def test_it_tells_what_is_not_there(either, data, tmp_path, point, disk, text):
+    point = point or either.back_up(data).point.id
+    result = restore(either, point, disk, tmp_path / "out")
+    assert result.returncode and text in result.stderr
+
+
+def test_it_never_writes_over_a_file(either, data, tmp_path):
+    point = either.back_up(data).point
+    (tmp_path / "out").write_bytes(b"precious")
+    assert restore(either, point.id, "disk0", tmp_path / "out").returncode
+    assert (tmp_path / "out").read_bytes() == b"precious"
+
+
+def test_it_stands_alone():
+    allowed = {"zstandard", "blake3", "cryptography", *sys.stdlib_module_names}
+    for node in ast.walk(ast.parse(SCRIPT.read_text())):
+        if isinstance(node, ast.Import):
+            assert {alias.name.partition(".")[0] for alias in node.names} <= allowed
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module.partition(".")[0] in allowed

@@ -1,0 +1,171 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: BSD-2-Clause
+# Private to vdisk.lifecycle: not an API for other collections.
+"""A FUSE file system with one file, disk.raw, that is a BlockDevice."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import stat
+import traceback
+import typing as t
+
+from .._device.errors import DiskError, MissingLibrary, NoSpace, ReadOnlyDisk
+from .sharedlock import SharedLock
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import ModuleType
+
+    from .._device.device import BlockDevice
+
+DISK_FILE = "disk.raw"
+REQUEST = 1 << 20  # bytes; the most that the kernel asks for at once
+_LIBRARIES = ("libfuse3.so.3", "libfuse3.so.4")
+_PUNCH, _KEEP, _ZERO = 0x02, 0x01, 0x10  # FALLOC_FL_*, fallocate(2)
+_LOG_LIMIT = 200  # a disk that fails fails often; the state folder is in memory
+
+
+def load_library() -> ModuleType:
+    """mfusepy over libfuse 3. Raises MissingLibrary."""
+    for name in _LIBRARIES:
+        with contextlib.suppress(OSError):
+            ctypes.CDLL(name)
+            # Else mfusepy prefers libfuse 2, and starts a compiler to look for it.
+            os.environ.setdefault("FUSE_LIBRARY_PATH", name)
+            break
+    else:
+        raise MissingLibrary("libfuse 3 is not installed", hint="apt-get install fuse3")
+    try:
+        import mfusepy
+    except ImportError:
+        raise MissingLibrary("mfusepy is not installed", hint="pip install mfusepy") from None
+    return t.cast("ModuleType", mfusepy)
+
+
+def serve(
+    device: BlockDevice, folder: str, *, read_only: bool, ready: Callable[[], None]
+) -> Report:
+    """Show the device as `folder`/disk.raw until the folder is unmounted.
+
+    `ready` is called once requests are answered. Raises MissingLibrary, RuntimeError (libfuse).
+    """
+    library = load_library()
+    operations = DiskFile(device, read_only, ready)
+    options = {"fsname": "vdisk", "direct_io": True, "ro": read_only}
+    _zero_copy(library)(operations, folder, foreground=True, **options)
+    return operations.report
+
+
+class Report:
+    """What went wrong while a disk was served."""
+
+    def __init__(self) -> None:
+        self.failed_writes = 0
+        self.first_failure: str | None = None
+        self._lines = 0
+
+    def note(self, what: str, error: BaseException, *, write: bool) -> None:
+        if write:
+            self.failed_writes += 1
+            self.first_failure = self.first_failure or f"{what}: {error}"
+        self._lines += 1
+        if self._lines <= _LOG_LIMIT:
+            print(f"{what}: {error}", flush=True)
+            if not isinstance(error, DiskError):
+                traceback.print_exception(error)
+
+
+class DiskFile:
+    """The operations, called from many threads; errors become error numbers.
+
+    As mfusepy wants them, save for read() and write(), which take the buffers of _zero_copy().
+    """
+
+    use_ns = True
+
+    def __init__(self, device: BlockDevice, read_only: bool, ready: Callable[[], None]) -> None:
+        self.device = device
+        self.mode = stat.S_IFREG | (0o400 if read_only else 0o600)
+        self.report = Report()
+        self._ready = ready
+        self._lock = SharedLock()
+
+    def init_with_config(self, connection: t.Any, _config: object) -> None:
+        connection.max_write = REQUEST
+        self._ready()
+
+    def getattr(self, path: str, _handle: int | None = None) -> dict[str, int]:
+        if path == "/":
+            return {"st_mode": stat.S_IFDIR | 0o500, "st_nlink": 2}
+        if path != f"/{DISK_FILE}":
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return {"st_mode": self.mode, "st_nlink": 1, "st_size": self.device.size}
+
+    def readdir(self, _path: str, _handle: int) -> list[str]:
+        return [".", "..", DISK_FILE]
+
+    def open(self, _path: str, _flags: int) -> int:
+        return 0
+
+    def read(self, offset: int, buffer: memoryview) -> int:
+        """Fill the buffer as far as the disk goes; how many bytes that was."""
+        buffer = buffer[: max(0, self.device.size - offset)]
+        if not buffer.nbytes:
+            return 0
+        with self._answer(f"read of {buffer.nbytes} bytes at byte {offset}"), self._lock.shared():
+            self.device.readinto(offset, buffer)
+        return buffer.nbytes
+
+    def write(self, offset: int, data: memoryview) -> int:
+        self._change(
+            f"write of {data.nbytes} bytes at byte {offset}", self.device.write, offset, data
+        )
+        return data.nbytes
+
+    def fsync(self, _path: str, _data_only: int, _handle: int) -> None:
+        self._change("flush", self.device.flush)
+
+    def fallocate(self, _path: str, mode: int, offset: int, length: int, _handle: int) -> None:
+        if not mode & (_PUNCH | _ZERO) or mode & ~(_PUNCH | _ZERO | _KEEP):
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        length = max(0, min(length, self.device.size - offset))
+        self._change(f"zero {length} bytes at byte {offset}", self.device.zero, offset, length)
+
+    def _change(self, what: str, action: Callable[..., None], *arguments: object) -> None:
+        with self._answer(what, write=True), self._lock.alone():
+            action(*arguments)
+
+    @contextlib.contextmanager
+    def _answer(self, what: str, *, write: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.report.note(what, error, write=write)
+            raise OSError(_errno(error), str(error)) from error
+
+
+def _errno(error: Exception) -> int:
+    if isinstance(error, NoSpace):
+        return errno.ENOSPC
+    return errno.EROFS if isinstance(error, ReadOnlyDisk) else errno.EIO
+
+
+def _zero_copy(library: ModuleType) -> t.Any:
+    """mfusepy.FUSE, but data goes straight between the device and libfuse's buffers."""
+    view = ctypes.pythonapi.PyMemoryView_FromMemory
+    view.restype = ctypes.py_object
+    view.argtypes = (ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int)
+    readable, writable = 0x100, 0x200  # PyBUF_READ, PyBUF_WRITE
+
+    class Fuse(library.FUSE):  # type: ignore[name-defined,misc]
+        def read(self, _path: object, buf: t.Any, size: int, offset: int, _fip: object) -> int:
+            return int(self.operations.read(offset, view(buf, size, writable)))
+
+        def write(self, _path: object, buf: t.Any, size: int, offset: int, _fip: object) -> int:
+            return int(self.operations.write(offset, view(buf, size, readable)))
+
+    return Fuse

@@ -1,0 +1,79 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: BSD-2-Clause
+# Private to vdisk.lifecycle: not an API for other collections.
+"""Opening any disk reference, restore points included."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from .._device.errors import InvalidRequest
+from .._transport.open import open_disk
+from .._transport.reference import Reference, Road, parse
+
+if t.TYPE_CHECKING:
+    from .._device.raw import RawDevice
+    from .._repository.manifest import RestorePoint
+    from .._repository.points import PointRef
+    from .._repository.reader import PointDevice
+    from .._repository.repository import Repository
+    from .._vmdk.disk import Disk
+
+    AnyDisk = Disk | RawDevice | PointDevice
+
+
+@dataclasses.dataclass(frozen=True)
+class Access:
+    """What opening a disk needs beyond its reference."""
+
+    repository: str | None = None
+    passphrase: str | None = dataclasses.field(default=None, repr=False)
+    allow_outside: tuple[str, ...] = ()
+
+    def parse(self, text: str) -> Reference:
+        """Raises BadReference."""
+        return parse(text, has_repository=self.repository is not None)
+
+    def open(self, text: str, *, writable: bool = False) -> AnyDisk:
+        """The device that a reference names. Raises DiskError."""
+        reference = self.parse(text)
+        if reference.road is Road.RESTORE_POINT:
+            return self._open_point(reference.text)
+        return open_disk(reference, writable=writable, allow_outside=self.allow_outside)
+
+    def open_repository(self) -> Repository:
+        """Raises RepositoryNotFound, WrongKey, MissingLibrary."""
+        if self.repository is None:
+            raise InvalidRequest("the option repository is missing")
+        # Imported here: plain disks need the standard library only.
+        from .._repository.repository import Repository
+
+        return Repository.open(self.repository, self.passphrase)
+
+    def find(self, text: str) -> PointRef:
+        """The restore point that a reference names. Raises RestorePointNotFound, …"""
+        return self.open_repository().find(text)
+
+    def pin(self, text: str) -> str:
+        """The same restore point by a reference that will always mean it, as `latest` does not."""
+        point, disk = self.find(text)
+        return f"{point.source_name}@{point.id}#{disk or only_disk(point)}"
+
+    def _open_point(self, text: str) -> PointDevice:
+        repository = self.open_repository()
+        point, disk = repository.find(text)
+        return repository.open_disk(point, disk or only_disk(point))
+
+
+def only_disk(point: RestorePoint) -> str:
+    """Raises InvalidRequest where a reference must say which disk it means."""
+    names = [disk.name for disk in point.disks]
+    if len(names) == 1:
+        return names[0]
+    raise InvalidRequest(
+        f"restore point {point.id} has {len(names)} disks",
+        path=point.repository,
+        found=", ".join(names),
+        hint=f"Say which, as in {point.source_name}@{point.name}#{names[0]}.",
+    )

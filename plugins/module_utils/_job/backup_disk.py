@@ -1,0 +1,117 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: BSD-2-Clause
+# Private to vdisk.lifecycle: not an API for other collections.
+"""One disk into a repository."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import os
+import typing as t
+import uuid
+
+from .._device.progress import Silent
+from .._repository.writer import DiskSource, Source
+from .._vmdk.disk import Disk
+from .inspect_disk import inspect
+from .plan import Plan, Result, nothing_to_do
+
+if t.TYPE_CHECKING:
+    from .._device.progress import Progress
+    from .._repository.manifest import RestorePoint
+    from .access import Access, AnyDisk
+
+_NAMESPACE = uuid.UUID("6f1c7c5e-3a52-4d0b-9d5f-5c3d6a0f9b17")  # of ids made here (RFC 9562, v5)
+
+
+@dataclasses.dataclass(frozen=True)
+class BackupRequest:
+    """Make a restore point of the disk at `path`, unless there is one that will do."""
+
+    path: str
+    access: Access
+    name: str | None = None
+    max_age: int | None = None  # seconds
+    mode: str = "auto"
+    progress: Progress = dataclasses.field(default_factory=Silent)
+
+
+def plan_backup(request: BackupRequest) -> Plan:
+    """A restore point of that name or young enough will do; else one is made."""
+    repository = request.access.open_repository()
+    with request.access.open(request.path) as disk:
+        source = identify(disk)
+    points = repository.points(source.id)
+    enough = next((point for point in points if _will_do(request, point)), None)
+    if enough is not None:
+        return nothing_to_do({}, {"restore_point": enough.as_dict()})
+    newest = points[-1].as_dict() if points else None
+    # Without a name or an age, what counts is whether the content has changed.
+    any_will_do = request.name is None and request.max_age is None
+
+    def predict() -> bool:
+        if not (any_will_do and points):
+            return True
+        with request.access.open(request.path) as disk:
+            return not repository.same_as(points[-1], [_disk_source(disk)])
+
+    def apply() -> Result:
+        with request.access.open(request.path) as disk:
+            made = repository.back_up(
+                [_disk_source(disk)],
+                source,
+                name=request.name,
+                mode=request.mode,
+                progress=request.progress,
+                unchanged_ok=any_will_do,
+            )
+        return {
+            "changed": made.created,
+            "restore_point": made.point.as_dict(),
+            "transfer": made.transfer.as_dict(),
+        }
+
+    return Plan(
+        before={"newest": newest},
+        after={"newest": {"name": request.name or "(a new one)", "source": source.name}},
+        result={},
+        apply=apply,
+        predict=predict,
+    )
+
+
+def _will_do(request: BackupRequest, point: RestorePoint) -> bool:
+    if point.problem is not None:
+        return False
+    if request.name is not None and point.name == request.name:
+        return True
+    if request.max_age is None:
+        return False
+    created = datetime.datetime.fromisoformat(point.exact.rstrip("Z") + "+00:00")
+    age = datetime.datetime.now(datetime.timezone.utc) - created
+    return age.total_seconds() < request.max_age
+
+
+def identify(disk: AnyDisk) -> Source:
+    """What is backed up: the same disk has the same id in every run, and no other disk has it."""
+    path = os.path.realpath(disk.name)
+    own = disk.descriptor.get("ddb.uuid") if isinstance(disk, Disk) else None
+    # A path is not unique among hosts that share a repository, a uuid not among copies.
+    identity = uuid.uuid5(_NAMESPACE, f"{own or uuid.getnode()}|{path}")
+    stem, suffix = os.path.splitext(os.path.basename(path))
+    name = stem if suffix.lower() in (".vmdk", ".img", ".raw") else stem + suffix
+    return Source(kind="disk", id=str(identity), name=name, facts={"path": path})
+
+
+def _disk_source(disk: AnyDisk) -> DiskSource:
+    facts = inspect(disk)
+    kept = ("disk_type", "adapter_type", "hw_version", "cid", "metadata")
+    return DiskSource(
+        name="disk0",
+        label=os.path.basename(disk.name),
+        device=disk,
+        uuid=facts.get("uuid") or "",
+        path=disk.name,
+        facts={key: facts[key] for key in kept if facts.get(key) is not None},
+    )

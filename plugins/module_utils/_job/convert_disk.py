@@ -1,0 +1,85 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: BSD-2-Clause
+# Private to vdisk.lifecycle: not an API for other collections.
+"""A VMDK of one type becomes one of another, in place."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing as t
+
+from .._device.copy import copy
+from .._device.errors import InvalidRequest
+from .._device.progress import Silent
+from .._vmdk.chain import open_disk
+from .._vmdk.create import new_disk
+from .._vmdk.family import refuse_with_children
+from .._vmdk.types import STREAM_OPTIMIZED
+from .inspect_disk import inspect
+from .plan import Plan, Result, nothing_to_do
+from .spec import disk_spec
+
+if t.TYPE_CHECKING:
+    from .._device.progress import Progress
+    from .access import Access
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvertRequest:
+    """Make the disk at `path` be of `disk_type`."""
+
+    path: str
+    disk_type: str
+    access: Access
+    compression_level: int | None = None
+    progress: Progress = dataclasses.field(default_factory=Silent)
+
+
+def plan_convert(request: ConvertRequest) -> Plan:
+    """Nothing to do for a disk of that type without a parent."""
+    _check_level(request)
+    with request.access.open(request.path) as disk:
+        before = inspect(disk)
+    if before["disk_type"] == request.disk_type and len(before["chain"]) == 1:
+        return nothing_to_do(before, {"disk": before})
+    refuse_with_children(request.path, "convert")
+    after: Result = {**before, "disk_type": request.disk_type, "chain": [request.path]}
+
+    def apply() -> Result:
+        return _convert(request, before)
+
+    return Plan(before=before, after=after, result={"disk": after}, apply=apply)
+
+
+def _check_level(request: ConvertRequest) -> None:
+    level = request.compression_level
+    if level is not None and request.disk_type != STREAM_OPTIMIZED:
+        raise InvalidRequest(f"compression_level is for {STREAM_OPTIMIZED} disks only")
+    if level is not None and not 0 <= level <= 9:
+        raise InvalidRequest(f"compression_level {level} is not between 0 and 9")
+
+
+def _convert(request: ConvertRequest, before: Result) -> Result:
+    spec = disk_spec(
+        before["size"],
+        request.disk_type,
+        adapter_type=before["adapter_type"],
+        hw_version=before["hw_version"],
+        metadata=before["metadata"],  # the same disk, so the same uuid
+    )
+    label = os.path.basename(request.path)
+    with open_disk(request.path, allow_outside=request.access.allow_outside) as source:
+        making = new_disk(
+            request.path,
+            spec,
+            replace=True,
+            held=source,
+            compression_level=request.compression_level,
+        )
+        with making as target:
+            transfer = copy(
+                source, target, target_is_zero=True, progress=request.progress, label=label
+            )
+    with request.access.open(request.path) as disk:
+        return {"disk": inspect(disk), "transfer": transfer.as_dict()}

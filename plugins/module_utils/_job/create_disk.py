@@ -1,0 +1,159 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: BSD-2-Clause
+# Private to vdisk.lifecycle: not an API for other collections.
+"""A disk of a given size: created, grown, or deleted."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing as t
+
+from .._device.errors import DiskExists, InvalidRequest, NotADisk
+from .._device.units import human_size
+from .._vmdk.create import create_disk
+from .._vmdk.family import refuse_with_children
+from .._vmdk.grow import grow_disk
+from .._vmdk.metadata import set_metadata
+from .._vmdk.remove import disk_files, remove_disk
+from .._vmdk.types import MONOLITHIC_SPARSE
+from .inspect_disk import inspect
+from .plan import Plan, Result, nothing_to_do
+from .spec import disk_spec
+
+if t.TYPE_CHECKING:
+    from .access import Access
+
+
+@dataclasses.dataclass(frozen=True)
+class CreateRequest:
+    """The disk that shall be there; None: as it is, or as usual for a new one."""
+
+    path: str
+    access: Access
+    size: int | None = None
+    disk_type: str | None = None
+    adapter_type: str | None = None
+    hw_version: int | None = None
+    metadata: dict[str, str] = dataclasses.field(default_factory=dict)
+    force: bool = False
+
+
+def plan_present(request: CreateRequest) -> Plan:
+    """Create what is missing, grow what is too small, set what differs."""
+    _check_name(request.path)
+    if not os.path.lexists(request.path):
+        return _plan_new(request, before={})
+    try:
+        with request.access.open(request.path) as disk:
+            before = inspect(disk)
+    except NotADisk as error:
+        if request.force:
+            return _plan_new(request, before={"path": request.path, "disk_type": "not a disk"})
+        error.hint = "Use force: true to put a disk in its place."
+        raise
+    return _plan_existing(request, before)
+
+
+def _check_name(path: str) -> None:
+    if not path.lower().endswith(".vmdk"):
+        raise InvalidRequest("the name of a VMDK must end in .vmdk", path=path)
+
+
+def _plan_new(request: CreateRequest, before: Result) -> Plan:
+    if request.size is None:
+        raise InvalidRequest("there is no disk yet; to create it, say its size", path=request.path)
+    spec = disk_spec(
+        request.size,
+        request.disk_type or MONOLITHIC_SPARSE,
+        adapter_type=request.adapter_type,
+        hw_version=request.hw_version,
+        metadata=request.metadata,
+    )
+    spec.check()
+    after: Result = {"path": request.path, "disk_type": spec.disk_type, "size": spec.size}
+
+    def apply() -> Result:
+        create_disk(request.path, spec, replace=request.force)
+        return _inspected(request)
+
+    return Plan(before=before, after=after, result={"disk": after}, apply=apply)
+
+
+def _plan_existing(request: CreateRequest, before: Result) -> Plan:
+    _check_type(request, before)
+    size = _new_size(request, before)
+    keys = {
+        key: value
+        for key, value in _wanted(request).items()
+        if before["metadata"].get(key) != value
+    }
+    if size is None and not keys:
+        return nothing_to_do(before, {"disk": before})
+    after = {**before, "metadata": {**before["metadata"], **keys}, "size": size or before["size"]}
+
+    def apply() -> Result:
+        if size is not None:
+            grow_disk(request.path, size)
+        if keys:
+            set_metadata(request.path, keys)
+        return _inspected(request)
+
+    return Plan(before=before, after=after, result={"disk": after}, apply=apply)
+
+
+def _check_type(request: CreateRequest, before: Result) -> None:
+    if request.disk_type not in (None, before["disk_type"]):
+        raise DiskExists(
+            "is there already, of another type",
+            path=request.path,
+            found=before["disk_type"],
+            expected=request.disk_type,
+            hint="Convert it with vdisk.lifecycle.vmdk_convert.",
+        )
+
+
+def _new_size(request: CreateRequest, before: Result) -> int | None:
+    """The size to grow to. Raises InvalidRequest rather than shrink."""
+    if request.size is not None and request.size < before["size"]:
+        raise InvalidRequest(
+            "the disk is larger than asked for, and disks are never cut",
+            path=request.path,
+            found=f"{before['size']} bytes ({human_size(before['size'])})",
+            expected=f"{request.size} bytes ({human_size(request.size)})",
+            hint="Ask for its present size, or copy its content to a new, smaller disk.",
+        )
+    return request.size if request.size not in (None, before["size"]) else None
+
+
+def _wanted(request: CreateRequest) -> dict[str, str]:
+    """Data base entries that the request names."""
+    given = _given(adapterType=request.adapter_type, virtualHWVersion=request.hw_version)
+    return {**{key: str(value) for key, value in given.items()}, **request.metadata}
+
+
+def _given(**options: t.Any) -> dict[str, t.Any]:
+    return {key: value for key, value in options.items() if value is not None}
+
+
+def _inspected(request: CreateRequest) -> Result:
+    with request.access.open(request.path) as disk:
+        return {"disk": inspect(disk)}
+
+
+def plan_absent(request: CreateRequest) -> Plan:
+    """Delete the disk with all its extents; its parents stay."""
+    _check_name(request.path)
+    if not os.path.lexists(request.path):
+        return nothing_to_do({}, {"removed": []})
+    if not request.force:
+        refuse_with_children(request.path, "delete")
+    files = [path for path in disk_files(request.path) if os.path.lexists(path)]
+
+    def apply() -> Result:
+        remove_disk(request.path, force=request.force)
+        return {"removed": files}
+
+    return Plan(
+        before={"files": files}, after={"files": []}, result={"removed": files}, apply=apply
+    )

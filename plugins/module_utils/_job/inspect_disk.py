@@ -1,0 +1,50 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: BSD-2-Clause
+# Private to vdisk.lifecycle: not an API for other collections.
+"""What is known about a disk, wherever it lives."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._device.compare import digest
+from .._device.raw import RawDevice
+from .._guest.volumes import list_volumes
+from .._vmdk.disk import Disk
+from .._vmdk.info import describe
+
+if t.TYPE_CHECKING:
+    from .._repository.reader import PointDevice
+    from .access import AnyDisk
+    from .plan import Result
+
+
+def inspect(disk: AnyDisk, *, partitions: bool = False, with_digest: bool = False) -> Result:
+    """The `disk` value of module results."""
+    facts = _facts(disk)
+    if partitions:
+        facts["partitions"] = [volume.as_dict() for volume in list_volumes(disk)]
+    if with_digest:
+        facts["digest"] = digest(disk)
+    return facts
+
+
+def _facts(disk: AnyDisk) -> Result:
+    if isinstance(disk, Disk):
+        return describe(disk)
+    facts: Result = {"path": disk.name, "disk_type": disk_type_of(disk), "size": disk.size}
+    if isinstance(disk, RawDevice):
+        facts["allocated"] = disk.size if disk.file.is_block_device else disk.file.allocated()
+    return {**facts, "extents": [], "chain": [disk.name], "flags": []}
+
+
+def disk_type_of(disk: AnyDisk) -> str:
+    """VMware's createType, `raw`, or `restore point`."""
+    if isinstance(disk, Disk):
+        return disk.disk_type
+    return "restore point" if is_point(disk) else "raw"
+
+
+def is_point(disk: AnyDisk) -> t.TypeGuard[PointDevice]:
+    """Whether it is a disk in a restore point."""
+    return not isinstance(disk, (Disk, RawDevice))

@@ -1,0 +1,33 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: BSD-2-Clause
+# Private to vdisk.lifecycle: not an API for other collections.
+"""A disk of a restore point to any place."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from .copy_disk import plan_copy
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .copy_disk import CopyRequest
+    from .plan import Plan, Result
+
+
+def plan_restore(request: CopyRequest) -> Plan:
+    """Compare with what is there; write only if it differs. `src` names the restore point."""
+    point: Result = {"restore_point": request.access.find(request.src).point.as_dict()}
+    # Pinned: `latest` must not become another point between plan and apply.
+    plan = plan_copy(dataclasses.replace(request, src=request.access.pin(request.src)))
+    return dataclasses.replace(
+        plan,
+        result={**plan.result, **point},
+        apply=None if plan.apply is None else _with(plan.apply, point),
+    )
+
+
+def _with(apply: Callable[[], Result], more: Result) -> Callable[[], Result]:
+    return lambda: {**apply(), **more}

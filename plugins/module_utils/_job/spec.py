@@ -1,0 +1,35 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: BSD-2-Clause
+# Private to vdisk.lifecycle: not an API for other collections.
+"""What a disk that a job makes shall be."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._vmdk.layout import DiskSpec
+from .._vmdk.types import FLAT_TYPES
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def disk_spec(
+    size: int,
+    disk_type: str,
+    *,
+    adapter_type: str | None,
+    hw_version: int | None,
+    metadata: Mapping[str, str],
+) -> DiskSpec:
+    """None: what is usual. The CID is always new, and longContentID goes with it.
+
+    Flat disks reserve their space at once, as VMware's do, unless their data base calls them thin.
+    """
+    kept = {key: value for key, value in metadata.items() if key != "longContentID"}
+    given = {"adapter_type": adapter_type, "hw_version": hw_version}
+    optional: dict[str, t.Any] = {key: value for key, value in given.items() if value is not None}
+    thin = kept.get("thinProvisioned") == "1"
+    return DiskSpec(
+        size, disk_type, metadata=kept, preallocate=disk_type in FLAT_TYPES and not thin, **optional
+    )

@@ -1,0 +1,72 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: BSD-2-Clause
+# Private to vdisk.lifecycle: not an API for other collections.
+"""The only part of module_utils that knows Ansible: plan, apply, and one exit."""
+
+from __future__ import annotations
+
+import signal
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule, env_fallback
+
+from ._device.errors import DiskError
+from ._device.progress import ProgressFile, Silent
+from ._job.access import Access
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._device.progress import Progress
+    from ._job.plan import Plan
+
+ArgumentSpec = dict[str, dict[str, t.Any]]
+
+REPOSITORY_SPEC: ArgumentSpec = {
+    "repository": {"type": "str"},
+    "passphrase": {
+        "type": "str",
+        "no_log": True,
+        "fallback": (env_fallback, ["VDISK_PASSPHRASE"]),
+    },
+}
+ALLOW_OUTSIDE_SPEC: ArgumentSpec = {
+    "allow_outside": {"type": "list", "elements": "path", "default": []}
+}
+# Set by the action plugins, never by users.
+PROGRESS_SPEC: ArgumentSpec = {"_progress_file": {"type": "path"}}
+
+
+class VmdkModule(AnsibleModule):
+    """An AnsibleModule that turns a plan into a result."""
+
+    def execute(self, make_plan: Callable[[VmdkModule], Plan]) -> t.NoReturn:
+        """Probe and plan, apply unless in check mode, exit. Every DiskError becomes a failure."""
+        # A job that Ansible stops must leave through its context managers.
+        signal.signal(signal.SIGTERM, _stop)
+        try:
+            plan = make_plan(self)
+            result = plan.run(self.check_mode)
+        except DiskError as error:
+            self.fail_json(msg=str(error), error=error.facts())
+        if result["changed"]:
+            result["diff"] = plan.diff
+        self.exit_json(**result)
+
+    @property
+    def access(self) -> Access:
+        """What opening a disk needs beyond its reference."""
+        return Access(
+            repository=self.params.get("repository"),
+            passphrase=self.params.get("passphrase"),
+            allow_outside=tuple(self.params.get("allow_outside") or ()),
+        )
+
+    @property
+    def progress(self) -> Progress:
+        path = self.params.get("_progress_file")
+        return ProgressFile(path) if path else Silent()
+
+
+def _stop(number: int, _frame: object) -> t.NoReturn:
+    raise SystemExit(128 + number)

@@ -1,0 +1,30 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: BSD-2-Clause
+# Private to vdisk.lifecycle: not an API for other collections.
+"""The one door to every disk outside a repository."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._device.errors import TransportUnavailable
+from .file import open_file
+from .reference import Reference, Road
+
+if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .._device.raw import RawDevice
+    from .._vmdk.disk import Disk
+
+
+def open_disk(
+    reference: Reference, *, writable: bool = False, allow_outside: Sequence[str] = ()
+) -> Disk | RawDevice:
+    """The device behind a reference that is not a restore point. Raises DiskError."""
+    if reference.road in (Road.VMDK, Road.RAW):
+        return open_file(reference, writable=writable, allow_outside=allow_outside)
+    raise TransportUnavailable(
+        f"this release opens no disk on a {reference.road.value} ({reference.text})",
+        hint="Copy the disk to a file on this host first.",
+    )

@@ -1,0 +1,158 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: vmdk_backup_info
+short_description: Restore points of a repository
+version_added: 0.1.0
+author:
+  - The vdisk.lifecycle authors (@vdisk-lifecycle)
+description:
+  - Lists the restore points of a repository with their sizes and lineage, the oldest first.
+  - A restore point whose description is damaged does not hide the others; it is listed under
+    RV(problems).
+requirements:
+  - zstandard, blake3 and cryptography (Python libraries on the host that runs the module)
+extends_documentation_fragment:
+  - vdisk.lifecycle.attributes.info
+options:
+  repository:
+    description:
+      - Path of the backup repository, as made with M(vdisk.lifecycle.vmdk_repository).
+    type: str
+    required: true
+  passphrase:
+    description:
+      - Passphrase of an encrypted repository.
+      - If not given, the environment variable E(VDISK_PASSPHRASE) of the host that runs the module
+        is used.
+    type: str
+  source:
+    description:
+      - List only restore points of this disk or virtual machine. A disk goes by the name of its
+        file without C(.vmdk).
+    type: str
+    aliases:
+      - vm
+seealso:
+  - module: vdisk.lifecycle.vmdk_backup
+  - module: vdisk.lifecycle.vmdk_restore
+"""
+
+EXAMPLES = r"""
+- name: What is there to restore?
+  vdisk.lifecycle.vmdk_backup_info:
+    repository: /srv/backup
+    passphrase: "{{ vault_backup_passphrase }}"
+  register: backups
+
+- name: Stop if the newest is older than a day
+  ansible.builtin.assert:
+    that: (now(utc=true) - newest).total_seconds() < 24 * 3600
+  vars:
+    newest: "{{ backups.restore_points[-1].created | to_datetime('%Y-%m-%dT%H:%M:%SZ') }}"
+"""
+
+RETURN = r"""
+restore_points:
+  description: The restore points, the oldest first.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: Unique in the repository, for good.
+      type: str
+      sample: 20261122T020000Z-3f9a2c1b
+    name:
+      description: The name it was given, or its id.
+      type: str
+      sample: before-upgrade
+    created:
+      description: When, in UTC.
+      type: str
+      sample: "2026-11-22T02:00:00Z"
+    source:
+      description: What was backed up.
+      type: dict
+      sample: {kind: disk, name: web01, path: /srv/vm/web01.vmdk}
+    disks:
+      description: Its disks; O(vdisk.lifecycle.vmdk_restore#module:restore_point) takes their
+        names.
+      type: list
+      elements: dict
+      sample:
+        - key: 0
+          name: disk0
+          label: web01
+          size: 10737418240
+          method: incremental
+          reason: builds on 20261121T020000Z-77ab01c9
+          bytes_read: 1605632000
+          bytes_new: 20971520
+          digest_id: blake3:5d0c6f2f5a94e7c1
+    size:
+      description: Bytes of its disks.
+      type: int
+      sample: 10737418240
+    unique:
+      description: Bytes of disk that were new to the repository when it was made.
+      type: int
+      sample: 20971520
+    repository:
+      description: Where it is.
+      type: str
+      sample: /srv/backup
+problems:
+  description: Restore points that cannot be read, and why. Empty is good.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+sizes:
+  description: How much the repository holds, in bytes.
+  returned: success
+  type: dict
+  contains:
+    logical:
+      description: The sizes of all disks of all restore points of the repository added up.
+      type: int
+      sample: 21474836480
+    stored:
+      description: What the files of the repository take.
+      type: int
+      sample: 702545920
+"""
+
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.list_points import list_points
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import Plan, nothing_to_do
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
+    REPOSITORY_SPEC,
+    VmdkModule,
+)
+
+
+def make_plan(module: VmdkModule) -> Plan:
+    """Reading is all there is to do."""
+    return nothing_to_do({}, list_points(module.access, module.params["source"]))
+
+
+def main() -> None:
+    """Entry point."""
+    module = VmdkModule(
+        argument_spec={
+            "repository": {"type": "str", "required": True},
+            "passphrase": REPOSITORY_SPEC["passphrase"],
+            "source": {"type": "str", "aliases": ["vm"]},
+        },
+        supports_check_mode=True,
+    )
+    module.execute(make_plan)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: vmdk_convert
+short_description: Make a VMDK be of another type, in place
+version_added: 0.1.0
+author:
+  - The vdisk.lifecycle authors (@vdisk-lifecycle)
+description:
+  - Makes the disk at O(path) be of O(disk_type). Its content, uuid, adapter type and data base stay
+    as they are.
+  - The disk in its new form is built beside the old one, which stays whole until the new one is
+    complete and durable; so there must be space for both. A job killed at any moment leaves the old
+    disk or the new one.
+  - A disk with a parent becomes one without. A disk that other disks need as their parent is not
+    converted.
+extends_documentation_fragment:
+  - vdisk.lifecycle.attributes
+  - vdisk.lifecycle.attributes.progress
+  - vdisk.lifecycle.options.allow_outside
+options:
+  path:
+    description:
+      - The disk. The name must end in C(.vmdk).
+    type: path
+    required: true
+  disk_type:
+    description:
+      - The type that the disk shall have. See M(vdisk.lifecycle.vmdk_create) for what they are.
+    type: str
+    required: true
+    choices:
+      - monolithicSparse
+      - monolithicFlat
+      - twoGbMaxExtentSparse
+      - twoGbMaxExtentFlat
+      - vmfs
+      - streamOptimized
+  compression_level:
+    description:
+      - How hard to compress a V(streamOptimized) disk, from V(0) (not at all) to V(9) (smallest,
+        slowest).
+      - If you do not say, it is as fast as the libraries on the host allow.
+    type: int
+seealso:
+  - module: vdisk.lifecycle.vmdk_clone
+"""
+
+EXAMPLES = r"""
+- name: Compress a disk for transport
+  vdisk.lifecycle.vmdk_convert:
+    path: /srv/export/web01.vmdk
+    disk_type: streamOptimized
+    compression_level: 6
+
+- name: Make it writable again
+  vdisk.lifecycle.vmdk_convert:
+    path: /srv/export/web01.vmdk
+    disk_type: monolithicSparse
+"""
+
+RETURN = r"""
+disk:
+  description: The disk, as M(vdisk.lifecycle.vmdk_info) describes it. In check mode, what is known
+    before it is converted.
+  returned: success
+  type: dict
+  sample:
+    path: /srv/export/web01.vmdk
+    disk_type: streamOptimized
+    size: 10737418240
+transfer:
+  description: What the conversion cost, in bytes and seconds.
+  returned: when the disk was converted
+  type: dict
+  sample:
+    bytes_total: 10737418240
+    bytes_read: 1605632000
+    bytes_written: 1603993600
+    bytes_zero: 9133424640
+    bytes_reused: 0
+    seconds: 2.114
+    rate: 5079194058
+    transport: file
+    transport_reason: local file
+"""
+
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.convert_disk import (
+    ConvertRequest,
+    plan_convert,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import Plan
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
+    ALLOW_OUTSIDE_SPEC,
+    PROGRESS_SPEC,
+    VmdkModule,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.types import CREATABLE_TYPES
+
+
+def make_plan(module: VmdkModule) -> Plan:
+    """Read the options; the job decides."""
+    params = module.params
+    request = ConvertRequest(
+        path=params["path"],
+        disk_type=params["disk_type"],
+        compression_level=params["compression_level"],
+        access=module.access,
+        progress=module.progress,
+    )
+    return plan_convert(request)
+
+
+def main() -> None:
+    """Entry point."""
+    module = VmdkModule(
+        argument_spec={
+            **ALLOW_OUTSIDE_SPEC,
+            **PROGRESS_SPEC,
+            "path": {"type": "path", "required": True},
+            "disk_type": {"type": "str", "required": True, "choices": list(CREATABLE_TYPES)},
+            "compression_level": {"type": "int"},
+        },
+        supports_check_mode=True,
+    )
+    module.execute(make_plan)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs a long module in the background and shows how far it is.
+
+Ansible has no progress inside a task. So the module is started with Ansible's own async wrapper and
+keeps a small file up to date (module_utils/_device/progress.py); this plugin reads that file over
+the connection and prints a line now and then. It is the same for ansible-playbook, navigator,
+runner and AWX, and for remote hosts.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+import typing as t
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.vdisk.lifecycle.plugins.plugin_utils.progress_line import (
+    Throttle,
+    progress_line,
+)
+
+FIRST_POLL_SECONDS, POLL_SECONDS = 0.1, 1.0  # short jobs should not wait for their end
+GRACE_SECONDS = 15.0  # how long a job without a process may take to leave its result
+TIME_LIMIT = 14 * 24 * 3600  # the async wrapper wants one
+# What the async wrapper adds to the module's own result.
+_ASYNC_KEYS = ("ansible_job_id", "started", "finished", "results_file")
+
+display = Display()
+Result = dict[str, t.Any]
+
+
+class ProgressAction(ActionBase):
+    """Base of the action plugins of the long modules; those add nothing but their name."""
+
+    _supports_check_mode = True
+    _supports_async = True
+    _supports_diff = True
+
+    def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
+        """Run the module; a user's own `async:` is passed straight through."""
+        variables = task_vars or {}
+        result: Result = super().run(tmp, variables)
+        if self._task.async_val or self._task.check_mode:
+            wrap = bool(self._task.async_val)
+            return {**result, **self._execute_module(task_vars=variables, wrap_async=wrap)}
+        try:
+            return {**result, **self._run_in_background(variables)}
+        finally:
+            self._task.async_val = 0  # else Ansible would poll again by itself
+            self._remove_tmp_path(self._connection._shell.tmpdir)
+
+    def _run_in_background(self, variables: Result) -> Result:
+        shell = self._connection._shell
+        if not shell.tmpdir:
+            self._make_tmp_path()
+        progress_file = shell.join_path(shell.tmpdir, "progress.json")
+        self._task.async_val = TIME_LIMIT
+        started: Result = self._execute_module(
+            module_args={**self._task.args, "_progress_file": progress_file},
+            task_vars=variables,
+            wrap_async=True,
+        )
+        if "ansible_job_id" not in started:  # it failed before it began
+            return started
+        self._watch(progress_file, started["results_file"], str(variables["inventory_hostname"]))
+        return self._collect(started["ansible_job_id"], variables)
+
+    def _watch(self, progress_file: str, results_file: str, host: str) -> None:
+        """Print lines until the job has left its result, or is gone without one."""
+        throttle, pause, gone_since = Throttle(), FIRST_POLL_SECONDS, None
+        while True:
+            facts, finished, alive = self._look(progress_file, results_file)
+            if finished:
+                return
+            if facts and throttle.due(facts):
+                display.display(f"{host}: {progress_line(facts)}")
+            gone_since = None if alive else gone_since or time.monotonic()
+            if gone_since and time.monotonic() - gone_since > GRACE_SECONDS:
+                return
+            time.sleep(pause)
+            pause = min(pause * 1.5, POLL_SECONDS)
+
+    def _look(self, progress_file: str, results_file: str) -> tuple[Result, bool, bool]:
+        """(progress, finished, alive), with one command over the connection."""
+        progress, results = shlex.quote(progress_file), shlex.quote(results_file)
+        pid = f"$(sed -n 's/.*\"pid\": \\([0-9]*\\).*/\\1/p' {progress})"
+        script = f"cat {progress}; echo; cat {results}; echo; kill -0 {pid} && echo alive"
+        answer = self._low_level_execute_command(f"( {script} ) 2>/dev/null")
+        lines = [line for line in answer.get("stdout_lines", []) if line.strip()]
+        documents = [_parse(line) for line in lines if line.startswith("{")]
+        facts = next((d for d in documents if "pid" in d), {})
+        state = next((d for d in documents if "pid" not in d), {"started": True})
+        finished = "started" not in state or bool(state.get("finished"))
+        return facts, finished, "alive" in lines or not facts
+
+    def _collect(self, job: str, variables: Result) -> Result:
+        """The module's own result."""
+        self._task.async_val = 0
+        result: Result = self._async_status(job, "status", variables)
+        if not result.get("finished"):
+            return {
+                "failed": True,
+                "msg": "The job vanished from the host without a result: it was killed, or the "
+                "host was restarted. Run the task again: it cleans up and starts over.",
+            }
+        self._async_status(job, "cleanup", variables)
+        return {key: value for key, value in result.items() if key not in _ASYNC_KEYS}
+
+    def _async_status(self, job: str, mode: str, variables: Result) -> Result:
+        directory = self._remote_expand_user(
+            self.get_shell_option("async_dir", default="~/.ansible_async")
+        )
+        result: Result = self._execute_module(
+            module_name="ansible.legacy.async_status",
+            module_args={"jid": job, "mode": mode, "_async_dir": directory},
+            task_vars=variables,
+        )
+        return result
+
+
+def _parse(line: str) -> Result:
+    try:
+        document: Result = json.loads(line)
+    except ValueError:  # caught while it was being written
+        return {"started": True}
+    return document

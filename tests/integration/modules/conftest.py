@@ -1,0 +1,160 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs modules as Ansible does: a process of their own, JSON in, JSON out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+
+PASSPHRASE = "correct horse battery staple"
+MODULES = "ansible_collections.vdisk.lifecycle.plugins.modules"
+
+
+class Modules:
+    """modules.vmdk_info(path=…) -> its result; fails the test if the module fails."""
+
+    def __getattr__(self, name):
+        return lambda **arguments: self.run(name, **arguments)
+
+    def run(self, module, check_mode=False, **arguments):
+        result = self.attempt(module, check_mode, **arguments)
+        assert not result.get("failed"), result["msg"]
+        return result
+
+    def fail(self, module, check_mode=False, **arguments):
+        """The message of a module that must fail."""
+        result = self.attempt(module, check_mode, **arguments)
+        assert result.get("failed"), f"should have failed: {result}"
+        assert "Traceback" not in json.dumps(result), result
+        return result
+
+    @staticmethod
+    def attempt(module, check_mode=False, **arguments):
+        arguments = {key: _plain(value) for key, value in arguments.items()}
+        document = {
+            "ANSIBLE_MODULE_ARGS": {
+                **arguments,
+                "_ansible_check_mode": check_mode,
+                "_ansible_diff": True,
+                "_ansible_remote_tmp": "/tmp",
+            }
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", f"{MODULES}.{module}"],
+            input=json.dumps(document),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.stdout.strip().startswith("{"), done.stderr
+        return json.loads(done.stdout)
+
+
+def _plain(value):
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+@pytest.fixture
+def modules():
+    return Modules()
+
+
+@pytest.fixture
+def repository(tmp_path, modules):
+    """An encrypted repository, as the arguments that reach it."""
+    url = str(tmp_path / "repository")
+    modules.vmdk_repository(url=url, passphrase=PASSPHRASE)
+    return {"repository": url, "passphrase": PASSPHRASE}
+
+
+@pytest.fixture
+def make_disk(tmp_path, modules):
+    """make_disk(name, disk_type, seed): a VMDK of 40 MiB with data here and there."""
+
+    def make(name="web01.vmdk", disk_type="monolithicSparse", seed=1):
+        raw = tmp_path / f"{name}.source.raw"
+        raw.write_bytes(sample(40 << 20, seed))
+        modules.vmdk_clone(src=raw, dest=tmp_path / name, disk_type=disk_type)
+        raw.unlink()
+        return tmp_path / name
+
+    return make
+
+
+@pytest.fixture
+def disk(make_disk):
+    """A sparse VMDK."""
+    return make_disk()
+
+
+@pytest.fixture
+def small_file_system(tmp_path):
+    """A folder that holds 4 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "small", str(folder)], check=True)
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def sample(size, seed):
+    """Runs of data that nothing can compress, and of zeros, with borders that fit no grain."""
+    random = Random(seed)
+    content = bytearray(size)
+    for _number in range(40):
+        start = random.randrange(size)
+        piece = random.randbytes(min(random.randrange(300_000), size - start))
+        content[start : start + len(piece)] = piece
+    return bytes(content)
+
+
+@pytest.fixture
+def content_by_qemu():
+    """content_by_qemu(path): digest of a disk's content, as qemu-img reads it."""
+
+    def read(path):
+        raw = f"{path}.by-qemu.raw"
+        command = ["qemu-img", "convert", "-f", "vmdk", "-O", "raw", str(path), raw]
+        subprocess.run(command, check=True, capture_output=True)
+        try:
+            return _digest_of_file(raw)
+        finally:
+            os.unlink(raw)
+
+    return read
+
+
+def _digest_of_file(path):
+    with open(path, "rb") as stream:
+        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+
+
+@pytest.fixture
+def digest_of_file():
+    return _digest_of_file
+
+
+@pytest.fixture
+def digest_of_tree():
+    """Name, mode, time and content of all below a folder: what check mode must not touch."""
+
+    def digest(folder):
+        seen = []
+        for path in sorted(Path(folder).rglob("*")):
+            info = path.lstat()
+            content = _digest_of_file(path) if path.is_file() else ""
+            seen.append((str(path), info.st_mode, info.st_size, info.st_mtime_ns, content))
+        return seen
+
+    return digest

@@ -1,0 +1,119 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The long modules as users run them, through their action plugins."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
+
+
+@pytest.fixture
+def play(tmp_path):
+    """play(*tasks): (exit code, output, results by task name)."""
+
+    def run(*tasks, check=False):
+        book = tmp_path / "play.yml"
+        save = {
+            "ansible.builtin.copy": {
+                "content": "{{ hostvars[inventory_hostname] | to_json }}",
+                "dest": str(tmp_path / "facts.json"),
+                "mode": "0600",
+            },
+            "check_mode": False,
+        }
+        plays = [{"hosts": "localhost", "gather_facts": False, "tasks": [*tasks, save]}]
+        book.write_text(yaml.safe_dump(plays, sort_keys=False))
+        done = subprocess.run(
+            [str(ANSIBLE), str(book), *(["--check"] if check else [])],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            env={**os.environ, "ANSIBLE_FORCE_COLOR": "0", "LC_ALL": "C.UTF-8"},
+        )
+        facts = tmp_path / "facts.json"
+        return done, json.loads(facts.read_text()) if facts.exists() else {}
+
+    return run
+
+
+def task(module, register="result", **arguments):
+    plain = {key: str(value) for key, value in arguments.items()}
+    return {f"vdisk.lifecycle.{module}": plain, "register": register}
+
+
+@pytest.fixture
+def big_disk(tmp_path):
+    """A raw disk that takes a few seconds to compress."""
+    path = tmp_path / "big.img"
+    with open("/dev/urandom", "rb") as random, open(path, "wb") as stream:
+        for _number in range(700):
+            stream.write(random.read(1 << 20))
+    return path
+
+
+def test_progress_lines_appear_while_the_task_runs(play, big_disk, tmp_path):
+    stream = {"disk_type": "streamOptimized"}
+    done, facts = play(task("vmdk_clone", src=big_disk, dest=tmp_path / "big.vmdk", **stream))
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [line for line in done.stdout.splitlines() if "MiB/s" in line]
+    assert lines, done.stdout
+    assert lines[0].startswith("localhost: big.vmdk  ")
+    assert facts["result"]["changed"]
+    assert facts["result"]["transfer"]["bytes_total"] == 700 << 20
+    leftovers = {"ansible_job_id", "results_file", "finished", "started"} & set(facts["result"])
+    assert leftovers == set()
+
+
+def test_result_check_mode_and_failure_pass_through(play, disk, tmp_path):
+    clone = task("vmdk_clone", src=disk, dest=tmp_path / "copy.vmdk")
+    done, facts = play(clone, check=True)
+    assert done.returncode == 0, done.stdout
+    assert facts["result"]["changed"]
+    assert not (tmp_path / "copy.vmdk").exists()
+    done, facts = play(clone, {**clone, "register": "again"})
+    assert facts["result"]["changed"]
+    assert not facts["again"]["changed"]
+    broken = task("vmdk_clone", src=tmp_path / "none.vmdk", dest=tmp_path / "copy.vmdk")
+    done, facts = play({**broken, "ignore_errors": True})
+    assert facts["result"]["failed"]
+    assert facts["result"]["error"]["kind"] == "DiskNotFound"
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_wrong_options_fail_as_in_any_module(play):
+    wrong = task("vmdk_clone", src="a", dest="b", colour="c")
+    _done, facts = play({**wrong, "ignore_errors": True})
+    assert facts["result"]["failed"]
+    assert "colour" in facts["result"]["msg"]
+
+
+def test_a_users_own_async_is_left_to_him(play, disk, tmp_path):
+    clone = task("vmdk_clone", src=disk, dest=tmp_path / "copy.vmdk")
+    done, facts = play({**clone, "async": 60, "poll": 1})
+    assert done.returncode == 0, done.stdout
+    assert facts["result"]["changed"]
+    assert facts["result"]["ansible_job_id"]
+
+
+def test_secrets_are_never_in_an_argument_list(play, disk, tmp_path, repository, monkeypatch):
+    seen = tmp_path / "seen"
+    watcher = subprocess.Popen(
+        f"while sleep 0.02; do cat /proc/[0-9]*/cmdline; done > {seen} 2>/dev/null", shell=True
+    )
+    try:
+        done, facts = play(task("vmdk_backup", path=disk, name="first", **repository))
+    finally:
+        watcher.kill()
+    assert facts["result"]["changed"], done.stdout
+    assert repository["passphrase"].encode() not in seen.read_bytes()
+    assert repository["passphrase"] not in done.stdout

@@ -1,0 +1,65 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The arrows of docs/architecture.md point down only, and plain disks need no library."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ENGINE = Path(__file__).parents[2] / "plugins" / "module_utils"
+BELOW = {
+    "_device": set(),
+    "_vmdk": {"_device"},
+    "_repository": {"_device"},
+    "_guest": {"_device"},
+    "_transport": {"_device", "_vmdk"},
+    "_job": {"_device", "_vmdk", "_repository", "_guest", "_transport"},
+}
+OPTIONAL = {  # third-party modules, and the rooms that may ask for them
+    "isal": {"_vmdk"},
+    "zstandard": {"_repository"},
+    "blake3": {"_repository"},
+    "cryptography": {"_repository"},
+    "mfusepy": {"_guest"},
+}
+FILES = sorted(ENGINE.glob("_*/**/*.py"))
+
+
+def imports(path):
+    """(rooms of ours, top-level modules of others, whether at import time) of a file."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    at_top = {id(node) for node in tree.body}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level == 2:
+            room = (node.module or node.names[0].name).split(".")[0]
+            yield room, None, id(node) in at_top
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield None, node.module.split(".")[0], id(node) in at_top
+        elif isinstance(node, ast.Import):
+            for name in node.names:
+                yield None, name.name.split(".")[0], id(node) in at_top
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_arrows_point_down(path):
+    room = path.relative_to(ENGINE).parts[0]
+    for ours, theirs, at_top in imports(path):
+        assert ours is None or ours in BELOW[room], f"{path} imports {ours}"
+        if theirs is None or theirs in sys.stdlib_module_names:
+            continue
+        assert theirs in OPTIONAL, f"{path} imports {theirs}"
+        assert room in OPTIONAL[theirs], f"{room} must not need {theirs}"
+        assert not at_top or path.name == "fuse.py", f"{path} needs {theirs} to be imported at all"
+
+
+def test_init_files_are_empty():
+    assert [path for path in FILES if path.name == "__init__.py" and path.stat().st_size] == []
+
+
+def test_files_stay_readable():
+    long = {path.name: path.read_text(encoding="utf-8").count("\n") for path in FILES}
+    assert {name: lines for name, lines in long.items() if lines > 400} == {}

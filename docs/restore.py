@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026 the vdisk.lifecycle authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Restore one disk from a local vdisk.lifecycle repository, without vdisk.lifecycle.

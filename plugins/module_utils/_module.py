@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import typing as t
 
@@ -33,8 +34,8 @@ REPOSITORY_SPEC: ArgumentSpec = {
 ALLOW_OUTSIDE_SPEC: ArgumentSpec = {
     "allow_outside": {"type": "list", "elements": "path", "default": []}
 }
-# Set by the action plugins, never by users.
-PROGRESS_SPEC: ArgumentSpec = {"_progress_file": {"type": "path"}}
+# Names the file that tells how far a long module is. The action plugins set it.
+PROGRESS_VARIABLE = "VDISK_PROGRESS_FILE"
 
 
 class VmdkModule(AnsibleModule):
@@ -64,7 +65,7 @@ class VmdkModule(AnsibleModule):
 
     @property
     def progress(self) -> Progress:
-        path = self.params.get("_progress_file")
+        path = os.environ.get(PROGRESS_VARIABLE)
         return ProgressFile(path) if path else Silent()
 
 

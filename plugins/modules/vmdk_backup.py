@@ -136,7 +136,6 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.backup_disk i
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import Plan
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     ALLOW_OUTSIDE_SPEC,
-    PROGRESS_SPEC,
     REPOSITORY_SPEC,
     VmdkModule,
 )
@@ -161,7 +160,6 @@ def main() -> None:
     module = VmdkModule(
         argument_spec={
             **ALLOW_OUTSIDE_SPEC,
-            **PROGRESS_SPEC,
             "path": {"type": "str", "required": True},
             "repository": {"type": "str", "required": True},
             "passphrase": REPOSITORY_SPEC["passphrase"],

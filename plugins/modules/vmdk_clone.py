@@ -126,7 +126,6 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.link_disk imp
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import Plan
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     ALLOW_OUTSIDE_SPEC,
-    PROGRESS_SPEC,
     REPOSITORY_SPEC,
     VmdkModule,
 )
@@ -154,7 +153,6 @@ def main() -> None:
         argument_spec={
             **REPOSITORY_SPEC,
             **ALLOW_OUTSIDE_SPEC,
-            **PROGRESS_SPEC,
             "src": {"type": "str", "required": True},
             "dest": {"type": "str", "required": True},
             "disk_type": {"type": "str", "choices": list(CREATABLE_TYPES)},

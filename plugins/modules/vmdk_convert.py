@@ -97,7 +97,6 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.convert_disk 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import Plan
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     ALLOW_OUTSIDE_SPEC,
-    PROGRESS_SPEC,
     VmdkModule,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.types import CREATABLE_TYPES
@@ -121,7 +120,6 @@ def main() -> None:
     module = VmdkModule(
         argument_spec={
             **ALLOW_OUTSIDE_SPEC,
-            **PROGRESS_SPEC,
             "path": {"type": "path", "required": True},
             "disk_type": {"type": "str", "required": True, "choices": list(CREATABLE_TYPES)},
             "compression_level": {"type": "int"},

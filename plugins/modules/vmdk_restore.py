@@ -135,7 +135,6 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import P
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.restore_disk import plan_restore
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     ALLOW_OUTSIDE_SPEC,
-    PROGRESS_SPEC,
     REPOSITORY_SPEC,
     VmdkModule,
 )
@@ -162,7 +161,6 @@ def main() -> None:
     module = VmdkModule(
         argument_spec={
             **ALLOW_OUTSIDE_SPEC,
-            **PROGRESS_SPEC,
             "restore_point": {"type": "str", "required": True},
             "repository": {"type": "str", "required": True},
             "passphrase": REPOSITORY_SPEC["passphrase"],

@@ -26,6 +26,7 @@ from ansible_collections.vdisk.lifecycle.plugins.plugin_utils.progress_line impo
 
 FIRST_POLL_SECONDS, POLL_SECONDS = 0.1, 1.0  # short jobs should not wait for their end
 GRACE_SECONDS = 15.0  # how long a job without a process may take to leave its result
+VARIABLE = "VDISK_PROGRESS_FILE"  # as in module_utils/_module.py
 TIME_LIMIT = 14 * 24 * 3600  # the async wrapper wants one
 # What the async wrapper adds to the module's own result.
 _ASYNC_KEYS = ("ansible_job_id", "started", "finished", "results_file")
@@ -59,12 +60,9 @@ class ProgressAction(ActionBase):
         if not shell.tmpdir:
             self._make_tmp_path()
         progress_file = shell.join_path(shell.tmpdir, "progress.json")
+        self._task.environment = [*(self._task.environment or []), {VARIABLE: progress_file}]
         self._task.async_val = TIME_LIMIT
-        started: Result = self._execute_module(
-            module_args={**self._task.args, "_progress_file": progress_file},
-            task_vars=variables,
-            wrap_async=True,
-        )
+        started: Result = self._execute_module(task_vars=variables, wrap_async=True)
         if "ansible_job_id" not in started:  # it failed before it began
             return started
         self._watch(progress_file, started["results_file"], str(variables["inventory_hostname"]))

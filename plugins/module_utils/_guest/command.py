@@ -41,7 +41,7 @@ def run(argv: Sequence[str], seconds: float, *, package: str) -> str:
         raise MissingTool(f"{argv[0]} is not installed", hint=f"apt-get install {package}")
     # A file, not a pipe: a program that goes to the background keeps a pipe open.
     with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # pylint: disable=ansible-bad-function # no Ansible down here
             [program, *argv[1:]],
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -27,6 +27,7 @@ from .._device import errors
 from .._device.errors import DiskError, MountFailed
 from .._device.files import write_durably
 from . import fuse, loop
+from .fuse import say
 from .mount import unmount
 from .mountinfo import mounted_at, mounts
 from .processes import Process, started
@@ -212,7 +213,7 @@ class _Daemon:
 
         Ending at once would lose what the kernel has not written yet.
         """
-        print("told to stop by signal", signal.sigwait(_STOP), flush=True)
+        say(f"told to stop by signal {signal.sigwait(_STOP)}")
         said, pause = "", 0.02
         while True:  # ends with the process, once the FUSE file is unmounted
             try:
@@ -220,7 +221,7 @@ class _Daemon:
             except Exception as error:
                 if str(error) != said:
                     said = str(error)
-                    print(said, flush=True)
+                    say(said)
             time.sleep(pause)
             pause = min(2 * pause, 2)
 

@@ -60,6 +60,11 @@ def serve(
     return operations.report
 
 
+def say(text: str) -> None:
+    """One line into the log of the daemon."""
+    os.write(1, f"{text}\n".encode())
+
+
 class Report:
     """What went wrong while a disk was served."""
 
@@ -74,7 +79,7 @@ class Report:
             self.first_failure = self.first_failure or f"{what}: {error}"
         self._lines += 1
         if self._lines <= _LOG_LIMIT:
-            print(f"{what}: {error}", flush=True)
+            say(f"{what}: {error}")
             if not isinstance(error, DiskError):
                 traceback.print_exception(error)
 

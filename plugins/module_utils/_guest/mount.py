@@ -118,7 +118,7 @@ def unmount(point: str) -> None:
             path=point,
             found=", ".join(users) or "a user that cannot be seen from here",
             hint="End these and unmount again.",
-        ) from error
+        ) from None
 
 
 def unmount_dead(point: str) -> None:

@@ -16,7 +16,7 @@ from .subkeys import MASTER_BYTES, checksum
 if t.TYPE_CHECKING:
     from .store import Store
 
-    Passphrase = str | bytes
+    Passphrase: t.TypeAlias = "str | bytes"
 
 FORMAT = "vdisk-key"
 PREFIX = "keys/"

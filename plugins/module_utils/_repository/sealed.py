@@ -74,7 +74,7 @@ class Members:
 
     def number(self, name: str, most: int = 2**63 - 1) -> int:
         value = self.facts.get(name)
-        if type(value) is not int or not 0 <= value <= most:
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
             raise self._damaged(name, value, f"a number from 0 to {most}")
         return value
 

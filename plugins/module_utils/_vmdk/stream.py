@@ -167,4 +167,4 @@ def _alike(entries: array[int], last_hole: int) -> Iterator[tuple[int, int]]:
         yield entries[0], len(entries)
         return
     for entry, group in itertools.groupby(entries, lambda entry: min(entry, last_hole + 1)):
-        yield entry, sum(1 for _ in group)
+        yield entry, sum(1 for _entry in group)

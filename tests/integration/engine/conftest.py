@@ -66,7 +66,7 @@ def make_sample(folder, name):
     size, borders, end = SHAPES[name]
     chooser = random.Random(name)
     starts = [max(0, border - chooser.randrange(1, GRAIN)) for border in borders]
-    starts += [chooser.randrange(end) for _ in range(24 if end else 0)]
+    starts += [chooser.randrange(end) for _number in range(24 if end else 0)]
     path = folder / f"{name}.raw"
     with path.open("wb") as file:
         file.truncate(size)

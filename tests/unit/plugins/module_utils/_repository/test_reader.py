@@ -36,7 +36,7 @@ def device(either, data):
 def test_many_threads_read_the_right_bytes(device, data, monkeypatch):
     def check(seed):
         chance = random.Random(seed)
-        for _ in range(30):
+        for _number in range(30):
             offset = chance.randrange(len(data))
             length = chance.randrange(min(100_000, len(data) - offset) + 1)
             assert read(device, offset, length) == data[offset : offset + length]

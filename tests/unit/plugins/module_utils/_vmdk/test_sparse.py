@@ -68,7 +68,9 @@ def test_tables_that_left_memory_come_back(tmp_path, tiny_cache):
 
 def test_readers_on_many_threads(make_disk, tiny_cache):
     numbers = random.Random(4)
-    places = {numbers.randrange(4 * GIB // 65536) * 65536: numbers.randbytes(8) for _ in range(99)}
+    places = {
+        numbers.randrange(4 * GIB // 65536) * 65536: numbers.randbytes(8) for _number in range(99)
+    }
     path = make_disk("disk.vmdk", "monolithicSparse", 4 * GIB, places)
     wrong = []
 
@@ -78,7 +80,7 @@ def test_readers_on_many_threads(make_disk, tiny_cache):
     with open_disk(path) as disk:
         threads = [
             threading.Thread(target=look, args=(disk, numbers.sample(list(places), len(places))))
-            for _ in range(8)
+            for _number in range(8)
         ]
         for thread in threads:
             thread.start()

@@ -296,7 +296,7 @@ def test_any_range_reads_as_the_content_does(tmp_path_factory, data):
     if not path.exists():
         path.write_bytes(Image(CAPACITY, GRAINS_CUT).with_footer())
     with open_stream(str(path)) as device:
-        for _ in range(10):
+        for _number in range(10):
             start = data.draw(st.integers(0, device.size))
             length = data.draw(st.integers(0, min(device.size - start, 20 * BYTES)))
             assert read(device, start, length) == CONTENT[start : start + length]
@@ -308,7 +308,7 @@ def test_threads_read_at_once(opened, image):
 
     def read_around(seed):
         chooser = random.Random(seed)
-        for _ in range(200):
+        for _number in range(200):
             start = chooser.randrange(device.size)
             length = min(chooser.randrange(1, 4 * BYTES), device.size - start)
             if read(device, start, length) != CONTENT[start : start + length]:
@@ -361,7 +361,7 @@ def test_write_is_refused(opened, image):
 def fails(opened, data, error, offset, found=None):
     with pytest.raises(error) as caught:
         whole(opened(data))
-    assert type(caught.value) is error
+    assert caught.type is error
     assert caught.value.path.endswith("disk.vmdk")
     assert caught.value.offset == offset
     if found is not None:

@@ -226,7 +226,7 @@ def test_copy_and_read_back(tmp_path_factory, data):
     grain = data.draw(st.sampled_from([8, 16, 128])) * 512
     size = data.draw(st.integers(1, 700)) * 512 + data.draw(st.sampled_from([0, 0, grain * 530]))
     source = MemoryDevice(size)
-    for _ in range(data.draw(st.integers(0, 6))):
+    for _number in range(data.draw(st.integers(0, 6))):
         start = data.draw(st.integers(0, size - 1))
         part = noise(start, min(data.draw(st.integers(1, 3 * grain)), size - start))
         source.content[start : start + len(part)] = part

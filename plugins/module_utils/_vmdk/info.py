@@ -69,4 +69,4 @@ def _number(text: str | None) -> int | None:
 
 
 def _hex(cid: int | None) -> str | None:
-    return None if cid is None else f"{cid:08x}"
+    return "ffffffff" if cid is None else f"{cid:08x}"

@@ -1,0 +1,78 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every example of the documentation runs as it is printed, on a machine as its reader has one."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.serial
+ROOT = Path(__file__).parents[3]
+MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("vmdk_*.py"))
+PASSPHRASE = "correct horse battery staple"
+ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
+ROOM = Path(__file__).with_name("example_room.sh")  # /srv and /mnt of its own for each test
+
+
+def examples(module):
+    tree = ast.parse((ROOT / "plugins" / "modules" / f"{module}.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == "EXAMPLES":
+            return yaml.safe_load(ast.literal_eval(node.value))
+    raise AssertionError(f"{module} has no examples")
+
+
+def first_playbook_of(document):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1])
+
+
+def run(plays, tmp_path, *without):
+    """Run plays in a private room that holds what examples speak of, except `without`."""
+    book = tmp_path / "play.yml"
+    book.write_text(yaml.safe_dump(plays, sort_keys=False))
+    command = ["unshare", "--mount", "--propagation", "private", "bash", str(ROOM), *without, "--"]
+    done = subprocess.run(
+        [*command, str(ANSIBLE), "-i", "localhost,hypervisors,", "-c", "local", str(book)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={
+            **os.environ,
+            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+            "LC_ALL": "C.UTF-8",
+            "VDISK_PASSPHRASE": PASSPHRASE,
+            "VDISK_RUN_DIR": str(tmp_path / "run"),
+        },
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_of(module, tmp_path):
+    play = {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "vars": {"vault_backup_passphrase": PASSPHRASE},
+        "tasks": examples(module),
+    }
+    # what an example makes must not be there before
+    without = {"vmdk_repository": ["backup"], "vmdk_restore": ["export"]}.get(module, [])
+    run([play], tmp_path, *without)
+
+
+def test_playbook_of_the_readme(tmp_path):
+    plays = first_playbook_of("README.md")
+    for play in plays:
+        play["gather_facts"] = False
+        play["vars"] = {"vault_backup_passphrase": PASSPHRASE}
+    run(plays, tmp_path, "backup")

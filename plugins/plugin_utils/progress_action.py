@@ -25,7 +25,8 @@ from ansible_collections.vdisk.lifecycle.plugins.plugin_utils.progress_line impo
 )
 
 FIRST_POLL_SECONDS, POLL_SECONDS = 0.1, 1.0  # short jobs should not wait for their end
-GRACE_SECONDS = 15.0  # how long a job without a process may take to leave its result
+START_SECONDS = 120.0  # how long a module may take to say that it is there
+GRACE_SECONDS = 15.0  # how long its result may take once its process is gone
 VARIABLE = "VDISK_PROGRESS_FILE"  # as in module_utils/_module.py
 TIME_LIMIT = 14 * 24 * 3600  # the async wrapper wants one
 # What the async wrapper adds to the module's own result.
@@ -33,6 +34,14 @@ _ASYNC_KEYS = ("ansible_job_id", "started", "finished", "results_file")
 
 display = Display()
 Result = dict[str, t.Any]
+
+
+class _Seen(t.NamedTuple):
+    """One look at a running job."""
+
+    progress: Result  # what the module said last; empty before it said anything
+    finished: bool
+    alive: bool
 
 
 class ProgressAction(ActionBase):
@@ -70,31 +79,30 @@ class ProgressAction(ActionBase):
 
     def _watch(self, progress_file: str, results_file: str, host: str) -> None:
         """Print lines until the job has left its result, or is gone without one."""
-        throttle, pause, gone_since = Throttle(), FIRST_POLL_SECONDS, None
-        while True:
-            facts, finished, alive = self._look(progress_file, results_file)
-            if finished:
+        throttle, pause, give_up = Throttle(), FIRST_POLL_SECONDS, time.monotonic() + START_SECONDS
+        while time.monotonic() < give_up:
+            seen = self._look(progress_file, results_file)
+            if seen.finished:
                 return
-            if facts and throttle.due(facts):
-                display.display(f"{host}: {progress_line(facts)}")
-            gone_since = None if alive else gone_since or time.monotonic()
-            if gone_since and time.monotonic() - gone_since > GRACE_SECONDS:
-                return
+            if seen.progress and throttle.due(seen.progress):
+                display.display(f"{host}: {progress_line(seen.progress)}")
+            if seen.alive:
+                give_up = time.monotonic() + GRACE_SECONDS
             time.sleep(pause)
             pause = min(pause * 1.5, POLL_SECONDS)
 
-    def _look(self, progress_file: str, results_file: str) -> tuple[Result, bool, bool]:
-        """(progress, finished, alive), with one command over the connection."""
+    def _look(self, progress_file: str, results_file: str) -> _Seen:
+        """Both files, and whether the module's process lives, by one command."""
         progress, results = shlex.quote(progress_file), shlex.quote(results_file)
         pid = f"$(sed -n 's/.*\"pid\": \\([0-9]*\\).*/\\1/p' {progress})"
         script = f"cat {progress}; echo; cat {results}; echo; kill -0 {pid} && echo alive"
         answer = self._low_level_execute_command(f"( {script} ) 2>/dev/null")
         lines = [line for line in answer.get("stdout_lines", []) if line.strip()]
         documents = [_parse(line) for line in lines if line.startswith("{")]
-        facts = next((d for d in documents if "pid" in d), {})
-        state = next((d for d in documents if "pid" not in d), {"started": True})
-        finished = "started" not in state or bool(state.get("finished"))
-        return facts, finished, "alive" in lines or not facts
+        facts = next((document for document in documents if "pid" in document), {})
+        states = [document for document in documents if "pid" not in document]
+        finished = any("started" not in state or state.get("finished") for state in states)
+        return _Seen(facts, finished, "alive" in lines)
 
     def _collect(self, job: str, variables: Result) -> Result:
         """The module's own result."""

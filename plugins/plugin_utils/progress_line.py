@@ -56,6 +56,8 @@ class Throttle:
 
     def due(self, facts: Facts) -> bool:
         """Whether these facts deserve a line now."""
+        if not facts["label"]:  # it has not begun
+            return False
         now = self._clock()
         percent = 100.0 * facts["done"] / facts["total"] if facts["total"] else 100.0
         label, last_percent = self._last

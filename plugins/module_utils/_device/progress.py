@@ -50,7 +50,8 @@ class ProgressFile:
         self.path = path
         self._lock = threading.Lock()
         self._label, self._done, self._total = "", 0, 0
-        self._begin = self._written = 0.0
+        self._begin = self._written = time.monotonic()
+        self._write()  # says that the job lives
 
     def start(self, label: str, total: int) -> None:
         with self._lock:

@@ -16,6 +16,31 @@ import yaml
 ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
 
 
+# Kills whoever has the disk that is being made open, and all above it up to the init process.
+KILLER = """
+import os, signal, sys, time
+def owner():
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                if os.readlink(f"/proc/{pid}/fd/{fd}").startswith(sys.argv[1]):
+                    return int(pid)
+        except OSError:
+            continue
+def parent(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        return int(stat.read().rpartition(")")[2].split()[1])
+while (pid := owner()) is None:
+    time.sleep(0.05)
+family = []
+while pid > 1:
+    family.insert(0, pid)
+    pid = parent(pid)
+for pid in family:
+    os.kill(pid, signal.SIGKILL)
+"""
+
+
 @pytest.fixture
 def play(tmp_path):
     """play(*tasks): (exit code, output, results by task name)."""
@@ -117,3 +142,14 @@ def test_secrets_are_never_in_an_argument_list(play, disk, tmp_path, repository,
     assert facts["result"]["changed"], done.stdout
     assert repository["passphrase"].encode() not in seen.read_bytes()
     assert repository["passphrase"] not in done.stdout
+
+
+def test_a_job_that_is_killed_fails_and_does_not_hang(play, big_disk, tmp_path):
+    """The wrapper too is gone, as after a restart of the host: nobody writes a result."""
+    killer = subprocess.Popen([sys.executable, "-c", KILLER, str(tmp_path / "big.vmdk")])
+    stream = {"disk_type": "streamOptimized"}
+    clone = task("vmdk_clone", src=big_disk, dest=tmp_path / "big.vmdk", **stream)
+    _done, facts = play({**clone, "ignore_errors": True})
+    killer.wait(timeout=10)
+    assert facts["result"]["failed"]
+    assert "killed" in facts["result"]["msg"]

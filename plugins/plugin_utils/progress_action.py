@@ -11,8 +11,10 @@ runner and AWX, and for remote hosts.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
+import signal
 import time
 import typing as t
 
@@ -24,6 +26,10 @@ from ansible_collections.vdisk.lifecycle.plugins.plugin_utils.progress_line impo
     progress_line,
 )
 
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
 FIRST_POLL_SECONDS, POLL_SECONDS = 0.1, 1.0  # short jobs should not wait for their end
 START_SECONDS = 120.0  # how long a module may take to say that it is there
 GRACE_SECONDS = 15.0  # how long its result may take once its process is gone
@@ -31,6 +37,9 @@ VARIABLE = "VDISK_PROGRESS_FILE"  # as in module_utils/_module.py
 TIME_LIMIT = 14 * 24 * 3600  # the async wrapper wants one
 # What the async wrapper adds to the module's own result.
 _ASYNC_KEYS = ("ansible_job_id", "started", "finished", "results_file")
+
+# A shell word: the process that a progress file speaks of.
+_PID_OF = "$(sed -n 's/.*\"pid\": \\([0-9]*\\).*/\\1/p' {file})"
 
 display = Display()
 Result = dict[str, t.Any]
@@ -74,8 +83,28 @@ class ProgressAction(ActionBase):
         started: Result = self._execute_module(task_vars=variables, wrap_async=True)
         if "ansible_job_id" not in started:  # it failed before it began
             return started
-        self._watch(progress_file, started["results_file"], str(variables["inventory_hostname"]))
+        with self._stopped_with_us(progress_file):
+            host = str(variables["inventory_hostname"])
+            self._watch(progress_file, started["results_file"], host)
         return self._collect(started["ansible_job_id"], variables)
+
+    @contextlib.contextmanager
+    def _stopped_with_us(self, progress_file: str) -> Iterator[None]:
+        """Ctrl-C and AWX's cancel end the job too. Ansible would only end the one who watches."""
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            pid = _PID_OF.format(file=shlex.quote(progress_file))
+            self._low_level_execute_command(f"kill -TERM {pid} 2>/dev/null")
+            handler = before[signal.Signals(number)]
+            if callable(handler):
+                handler(number, frame)
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _watch(self, progress_file: str, results_file: str, host: str) -> None:
         """Print lines until the job has left its result, or is gone without one."""
@@ -94,7 +123,7 @@ class ProgressAction(ActionBase):
     def _look(self, progress_file: str, results_file: str) -> _Seen:
         """Both files, and whether the module's process lives, by one command."""
         progress, results = shlex.quote(progress_file), shlex.quote(results_file)
-        pid = f"$(sed -n 's/.*\"pid\": \\([0-9]*\\).*/\\1/p' {progress})"
+        pid = _PID_OF.format(file=progress)
         script = f"cat {progress}; echo; cat {results}; echo; kill -0 {pid} && echo alive"
         answer = self._low_level_execute_command(f"( {script} ) 2>/dev/null")
         lines = [line for line in answer.get("stdout_lines", []) if line.strip()]

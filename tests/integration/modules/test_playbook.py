@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -153,3 +155,27 @@ def test_a_job_that_is_killed_fails_and_does_not_hang(play, big_disk, tmp_path):
     killer.wait(timeout=10)
     assert facts["result"]["failed"]
     assert "killed" in facts["result"]["msg"]
+
+
+def test_ctrl_c_ends_the_job_too_and_leaves_nothing(big_disk, tmp_path):
+    made = tmp_path / "made"
+    made.mkdir()
+    clone = task("vmdk_clone", src=big_disk, dest=made / "big.vmdk", disk_type="streamOptimized")
+    book = tmp_path / "play.yml"
+    book.write_text(
+        yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": [clone]}])
+    )
+    playbook = subprocess.Popen(
+        [str(ANSIBLE), str(book)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    wait_until(lambda: list(made.iterdir()))
+    playbook.send_signal(signal.SIGINT)
+    playbook.wait(timeout=60)
+    wait_until(lambda: not list(made.iterdir()))
+
+
+def wait_until(condition):
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)

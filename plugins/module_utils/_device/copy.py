@@ -18,6 +18,8 @@ from .transfer import Transfer
 from .zeros import data_runs
 
 if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .device import BlockDevice
     from .progress import Progress
 
@@ -42,6 +44,11 @@ class _Loaded(t.NamedTuple):
     buffer: bytearray | None  # None: nothing left to write
     runs: list[tuple[int, int]]  # the parts of the buffer that hold data
     encoded: object
+
+
+class _Stored(t.NamedTuple):
+    extent: Extent
+    written: int  # bytes; the rest was zeros
 
 
 def copy(
@@ -78,11 +85,22 @@ class _CopyJob:
     def run(self, label: str, workers: int) -> Transfer:
         self.progress.start(label, self.source.size)
         plan = widen_data(self.source.extents(), GRAIN, self.source.size)
-        for loaded in ordered_map(self._load, _work(plan), workers):
-            self._store(loaded)
-            self.progress.advance(loaded.extent.length)
+        for stored in self._results(_work(plan), workers):
+            self._count(stored)
         self.progress.finish()
         return self.transfer.finish()
+
+    def _results(self, work: Iterator[Extent], workers: int) -> Iterator[_Stored]:
+        if getattr(self.target, "writes_in_parallel", False):
+            return ordered_map(lambda extent: self._store(self._load(extent)), work, workers)
+        return map(self._store, ordered_map(self._load, work, workers))
+
+    def _count(self, stored: _Stored) -> None:
+        length = stored.extent.length
+        self.transfer.bytes_read += length if stored.extent.kind is Kind.DATA else 0
+        self.transfer.bytes_written += stored.written
+        self.transfer.bytes_zero += length - stored.written
+        self.progress.advance(length)
 
     def _load(self, extent: Extent) -> _Loaded:
         if extent.kind is Kind.ZERO:
@@ -96,7 +114,7 @@ class _CopyJob:
             return _Loaded(extent, buffer, [], self.encoder.encode(extent.offset, view))
         return _Loaded(extent, buffer, list(data_runs(buffer, extent.length, GRAIN)), None)
 
-    def _store(self, loaded: _Loaded) -> None:
+    def _store(self, loaded: _Loaded) -> _Stored:
         length = loaded.extent.length
         if loaded.extent.kind is Kind.ZERO:
             written = self._store_zeros(loaded.extent.offset, length)
@@ -108,9 +126,7 @@ class _CopyJob:
             written = self._store_runs(loaded.extent, loaded.buffer, loaded.runs)
         if loaded.buffer is not None:
             self.buffers.give(loaded.buffer)
-        self.transfer.bytes_read += length if loaded.extent.kind is Kind.DATA else 0
-        self.transfer.bytes_written += written
-        self.transfer.bytes_zero += length - written
+        return _Stored(loaded.extent, written)
 
     def _store_runs(self, extent: Extent, buffer: bytearray, runs: list[tuple[int, int]]) -> int:
         view = memoryview(buffer)

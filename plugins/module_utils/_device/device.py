@@ -46,6 +46,7 @@ class Device:
 
     size: int
     name = "device"
+    writes_in_parallel = False  # whether write() and zero() are safe to call from many threads
 
     def readinto(self, offset: int, buffer: memoryview) -> None:
         raise NotImplementedError

@@ -22,6 +22,8 @@ if t.TYPE_CHECKING:
 class RawDevice(Device):
     """The bytes of a file or a block device, from `offset` on. Holes are ZERO extents."""
 
+    writes_in_parallel = True
+
     def __init__(self, file: File, offset: int = 0, size: int | None = None) -> None:
         self.file = file
         self.offset = offset

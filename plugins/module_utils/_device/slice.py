@@ -55,6 +55,9 @@ class ConcatDevice(Device):
         self.name = name
         self._starts: list[int] = []
         self.size = 0
+        self.writes_in_parallel = all(
+            getattr(part, "writes_in_parallel", False) for part in self.parts
+        )
         for part in self.parts:
             self._starts.append(self.size)
             self.size += part.size

@@ -93,8 +93,7 @@ class ProgressAction(ActionBase):
         """Ctrl-C and AWX's cancel end the job too. Ansible would only end the one who watches."""
 
         def stop(number: int, frame: FrameType | None) -> None:
-            pid = _PID_OF.format(file=shlex.quote(progress_file))
-            self._low_level_execute_command(f"kill -TERM {pid} 2>/dev/null")
+            self._end_job(progress_file)
             handler = before[signal.Signals(number)]
             if callable(handler):
                 handler(number, frame)
@@ -102,9 +101,16 @@ class ProgressAction(ActionBase):
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
+        except BaseException:  # such as the task's own timeout
+            self._end_job(progress_file)
+            raise
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def _end_job(self, progress_file: str) -> None:
+        pid = _PID_OF.format(file=shlex.quote(progress_file))
+        self._low_level_execute_command(f"kill -TERM {pid} 2>/dev/null")
 
     def _watch(self, progress_file: str, results_file: str, host: str) -> None:
         """Print lines until the job has left its result, or is gone without one."""
@@ -113,7 +119,7 @@ class ProgressAction(ActionBase):
             seen = self._look(progress_file, results_file)
             if seen.finished:
                 return
-            if seen.progress and throttle.due(seen.progress):
+            if seen.progress and not self._task.no_log and throttle.due(seen.progress):
                 display.display(f"{host}: {progress_line(seen.progress)}")
             if seen.alive:
                 give_up = time.monotonic() + GRACE_SECONDS

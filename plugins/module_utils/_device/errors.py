@@ -173,6 +173,8 @@ def from_oserror(error: OSError, action: str, path: str | os.PathLike[str]) -> D
         return DiskNotFound(f"cannot {action}: {reason}", path=path)
     if error.errno == errno.EEXIST:
         return DiskExists(f"cannot {action}: {reason}", path=path)
+    if error.errno in (errno.EBUSY, errno.ETXTBSY):
+        return DiskInUse(f"cannot {action}: it is mounted, or otherwise in use", path=path)
     if error.errno == errno.EISDIR:
         return NotADisk(f"cannot {action}: it is a directory", path=path)
     if error.errno == errno.EROFS:

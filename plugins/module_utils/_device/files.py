@@ -22,6 +22,7 @@ if t.TYPE_CHECKING:
 
 TEMPORARY_SUFFIX = ".vdisk-tmp"  # what a killed job leaves; the next run replaces it
 _KEEP_SIZE_AND_PUNCH = 0x01 | 0x02  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, fallocate(2)
+_MODE = 0o600  # a disk holds whatever its guest held, so it is its owner's alone
 _NO_HOLES = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENODEV, errno.EPERM)
 
 
@@ -38,7 +39,7 @@ class File:
     def create(cls, path: str | os.PathLike[str]) -> File:
         """A new, empty, writable file. Raises DiskExists."""
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE))
         except FileExistsError:
             raise DiskExists("is already there", path=path) from None
         except OSError as error:
@@ -47,12 +48,17 @@ class File:
 
     def _open(self, flags: int) -> int:
         try:
-            fd = os.open(self.path, flags | os.O_CLOEXEC)
+            if flags & os.O_RDWR and stat.S_ISBLK(os.stat(self.path).st_mode):
+                flags |= os.O_EXCL  # not while it is mounted or part of something else
+            # a pipe would wait for somebody at its other end
+            fd = os.open(self.path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             raise from_oserror(error, "open it", self.path) from error
-        if stat.S_ISDIR(os.fstat(fd).st_mode):
+        mode = os.fstat(fd).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
             os.close(fd)
-            raise NotADisk("is a directory, not a disk", path=self.path)
+            what = "a directory" if stat.S_ISDIR(mode) else "neither a file nor a block device"
+            raise NotADisk(f"is {what}, not a disk", path=self.path)
         return fd
 
     def fileno(self) -> int:

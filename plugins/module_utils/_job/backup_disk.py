@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import os
+import socket
 import typing as t
 import uuid
 
@@ -90,18 +91,27 @@ def _will_do(request: BackupRequest, point: RestorePoint) -> bool:
         return False
     created = datetime.datetime.fromisoformat(point.exact.rstrip("Z") + "+00:00")
     age = datetime.datetime.now(datetime.timezone.utc) - created
-    return age.total_seconds() < request.max_age
+    return 0 <= age.total_seconds() < request.max_age  # a clock that ran ahead proves nothing
 
 
 def identify(disk: AnyDisk) -> Source:
     """What is backed up: the same disk has the same id in every run, and no other disk has it."""
     path = os.path.realpath(disk.name)
     own = disk.descriptor.get("ddb.uuid") if isinstance(disk, Disk) else None
-    # A path is not unique among hosts that share a repository, a uuid not among copies.
-    identity = uuid.uuid5(_NAMESPACE, f"{own or uuid.getnode()}|{path}")
+    # Hosts that share a repository have disks at the same path, and copies have the same uuid.
+    identity = uuid.uuid5(_NAMESPACE, "|".join((*_this_host(), own or "", path)))
     stem, suffix = os.path.splitext(os.path.basename(path))
     name = stem if suffix.lower() in (".vmdk", ".img", ".raw") else stem + suffix
     return Source(kind="disk", id=str(identity), name=name, facts={"path": path})
+
+
+def _this_host() -> tuple[str, str]:
+    """Its name, and its machine id where it has one: cloned machines may share either."""
+    try:
+        with open("/etc/machine-id", encoding="ascii") as stream:
+            return socket.gethostname(), stream.read().strip()
+    except OSError:
+        return socket.gethostname(), ""
 
 
 def _disk_source(disk: AnyDisk) -> DiskSource:

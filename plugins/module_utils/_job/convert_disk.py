@@ -44,7 +44,8 @@ def plan_convert(request: ConvertRequest) -> Plan:
     if before["disk_type"] == request.disk_type and len(before["chain"]) == 1:
         return nothing_to_do(before, {"disk": before})
     refuse_with_children(request.path, "convert")
-    after: Result = {**before, "disk_type": request.disk_type, "chain": [request.path]}
+    kept = {key: before[key] for key in ("path", "size", "uuid", "adapter_type", "hw_version")}
+    after: Result = {**kept, "disk_type": request.disk_type, "chain": [request.path]}
 
     def apply() -> Result:
         return _convert(request, before)

@@ -13,10 +13,11 @@ from .._device.compare import compare
 from .._device.errors import DigestMismatch, DiskExists, InvalidRequest
 from .._device.progress import Silent
 from .._device.slice import SliceDevice
-from .._transport.reference import is_block_device
+from .._transport.reference import Road, is_block_device
 from .._vmdk.disk import Disk
+from .._vmdk.header import SECTOR
 from .._vmdk.types import CREATABLE_TYPES, MONOLITHIC_SPARSE
-from .inspect_disk import disk_type_of, inspect, is_point
+from .inspect_disk import inspect, is_point
 from .plan import Plan, Result, nothing_to_do
 from .spec import disk_spec
 from .target import Target, exists, write
@@ -45,14 +46,15 @@ def plan_copy(request: CopyRequest) -> Plan:
     """Compare with what is there; write only if it differs. Raises DiskExists without force."""
     dest = request.access.parse(request.dest)
     there = exists(dest)
+    _check_type(request, dest)
     with request.access.open(request.src) as source:
-        _refuse_own_chain(source, dest)
-        target = Target(dest, _spec(request, source), replace=request.force)
+        _refuse_own_files(source, dest)
+        target = Target(dest, _spec(request, source, dest), replace=request.force)
         if not there:
             return _plan_write(request, target, before={})
         with request.access.open(request.dest) as present:
             before = inspect(present)
-            difference = _difference(request, source, present)
+            difference = _difference(source, present, target, request.disk_type)
     if difference is None:
         return nothing_to_do(before, {"disk": before})
     if not request.force:
@@ -64,15 +66,28 @@ def plan_copy(request: CopyRequest) -> Plan:
     return _plan_write(request, target, before)
 
 
-def _refuse_own_chain(source: AnyDisk, dest: Reference) -> None:
-    """A disk must not be replaced by a copy of itself or of its child."""
-    chain = [link.path for link in source.links] if isinstance(source, Disk) else [source.name]
-    for path in chain:
+def _check_type(request: CopyRequest, dest: Reference) -> None:
+    if request.disk_type is not None and dest.road is not Road.VMDK:
+        raise InvalidRequest(
+            f"disk_type {request.disk_type} is for disks whose name ends in .vmdk",
+            path=dest.text,
+            hint="Give dest such a name, or leave disk_type out to get a raw disk.",
+        )
+
+
+def _refuse_own_files(source: AnyDisk, dest: Reference) -> None:
+    """A disk must not be replaced by a copy of itself or of its child, nor any of their files."""
+    own = [source.name]
+    if isinstance(source, Disk):
+        own = [path for link in source.links for path in link.files()]
+    for path in own:
         if os.path.exists(path) and os.path.exists(dest.text) and os.path.samefile(path, dest.text):
-            raise InvalidRequest("is the source itself or one of its parents", path=dest.text)
+            raise InvalidRequest(
+                "is the source itself, or a file that the source consists of", path=dest.text
+            )
 
 
-def _spec(request: CopyRequest, source: AnyDisk) -> DiskSpec:
+def _spec(request: CopyRequest, source: AnyDisk, dest: Reference) -> DiskSpec:
     """The disk to make: what the user says, else what the source is."""
     own = recorded_facts(source)
     disk_type = request.disk_type or own.get("disk_type")
@@ -82,7 +97,7 @@ def _spec(request: CopyRequest, source: AnyDisk) -> DiskSpec:
     if not is_point(source):
         metadata.pop("uuid", None)  # a clone is another disk, a restored one the same
     return disk_spec(
-        source.size,
+        _size(source, dest),
         disk_type,
         adapter_type=own.get("adapter_type"),
         hw_version=own.get("hw_version"),
@@ -90,22 +105,29 @@ def _spec(request: CopyRequest, source: AnyDisk) -> DiskSpec:
     )
 
 
+def _size(source: AnyDisk, dest: Reference) -> int:
+    """A VMDK consists of whole sectors; a raw file may end anywhere."""
+    return -(-source.size // SECTOR) * SECTOR if dest.road is Road.VMDK else source.size
+
+
 def recorded_facts(source: AnyDisk) -> Result:
     """What is known of the disk that `source` is, or that it was backed up from."""
     return dict(source.facts) if is_point(source) else inspect(source)
 
 
-def _difference(request: CopyRequest, source: AnyDisk, present: AnyDisk) -> str | None:
+def _difference(
+    source: AnyDisk, present: AnyDisk, target: Target, wanted: str | None
+) -> str | None:
     """In words; None if the disk that is there is what is asked for."""
-    wanted = request.disk_type if isinstance(present, Disk) else None
-    if wanted is not None and disk_type_of(present) != wanted:
-        return f"of type {disk_type_of(present)}, not {wanted}"
-    if present.size != source.size and not is_block_device(request.dest):
-        return f"has {present.size} bytes, the source {source.size}"
+    if isinstance(present, Disk) and wanted not in (None, present.disk_type):
+        return f"of type {present.disk_type}, not {wanted}"
+    if isinstance(present, Disk) and len(present.links) > 1:
+        return f"a child, which needs its parent {present.links[1].path}"
+    if present.size != target.spec.size and not is_block_device(target.reference.text):
+        return f"has {present.size} bytes, not {target.spec.size}"
     if present.size < source.size:
         return f"with {present.size} bytes too small for {source.size}"
-    content = SliceDevice(present, 0, source.size)
-    offset = compare(source, content)
+    offset = compare(source, SliceDevice(present, 0, source.size))
     return None if offset is None else f"differs from the source from byte {offset} on"
 
 

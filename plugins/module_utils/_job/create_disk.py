@@ -10,18 +10,23 @@ import os
 import typing as t
 
 from .._device.errors import DiskExists, InvalidRequest, NotADisk
+from .._device.files import remove_if_there
 from .._device.units import human_size
+from .._vmdk.chain import open_disk
 from .._vmdk.create import create_disk
 from .._vmdk.family import refuse_with_children
-from .._vmdk.grow import grow_disk
-from .._vmdk.metadata import set_metadata
+from .._vmdk.grow import check_growth, grow_disk
+from .._vmdk.lock import refuse_vmware_lock
+from .._vmdk.metadata import check_metadata, set_metadata
 from .._vmdk.remove import disk_files, remove_disk
 from .._vmdk.types import MONOLITHIC_SPARSE
 from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
 from .spec import disk_spec
+from .target import require_folder
 
 if t.TYPE_CHECKING:
+    from .._vmdk.disk import Disk
     from .access import Access
 
 
@@ -42,17 +47,17 @@ class CreateRequest:
 def plan_present(request: CreateRequest) -> Plan:
     """Create what is missing, grow what is too small, set what differs."""
     _check_name(request.path)
+    require_folder(request.path)
     if not os.path.lexists(request.path):
         return _plan_new(request, before={})
     try:
-        with request.access.open(request.path) as disk:
-            before = inspect(disk)
+        with open_disk(request.path, allow_outside=request.access.allow_outside) as disk:
+            return _plan_existing(request, disk)
     except NotADisk as error:
         if request.force:
             return _plan_new(request, before={"path": request.path, "disk_type": "not a disk"})
         error.hint = "Use force: true to put a disk in its place."
         raise
-    return _plan_existing(request, before)
 
 
 def _check_name(path: str) -> None:
@@ -80,7 +85,8 @@ def _plan_new(request: CreateRequest, before: Result) -> Plan:
     return Plan(before=before, after=after, result={"disk": after}, apply=apply)
 
 
-def _plan_existing(request: CreateRequest, before: Result) -> Plan:
+def _plan_existing(request: CreateRequest, disk: Disk) -> Plan:
+    before = inspect(disk)
     _check_type(request, before)
     size = _new_size(request, before)
     keys = {
@@ -90,13 +96,19 @@ def _plan_existing(request: CreateRequest, before: Result) -> Plan:
     }
     if size is None and not keys:
         return nothing_to_do(before, {"disk": before})
-    after = {**before, "metadata": {**before["metadata"], **keys}, "size": size or before["size"]}
+    refuse_vmware_lock(os.path.realpath(request.path))
+    if size is not None:
+        check_growth(disk, size)
+    check_metadata(request.path, keys)
+    kept = {key: before[key] for key in ("path", "disk_type", "uuid", "chain")}
+    metadata = {**before["metadata"], **keys}
+    after = {**kept, "metadata": metadata, "size": size or before["size"]}
 
     def apply() -> Result:
+        if keys:  # first: the geometry of a grown disk depends on the adapter
+            set_metadata(request.path, keys)
         if size is not None:
             grow_disk(request.path, size)
-        if keys:
-            set_metadata(request.path, keys)
         return _inspected(request)
 
     return Plan(before=before, after=after, result={"disk": after}, apply=apply)
@@ -146,12 +158,14 @@ def plan_absent(request: CreateRequest) -> Plan:
     _check_name(request.path)
     if not os.path.lexists(request.path):
         return nothing_to_do({}, {"removed": []})
+    refuse_vmware_lock(os.path.realpath(request.path))
     if not request.force:
         refuse_with_children(request.path, "delete")
     files = [path for path in disk_files(request.path) if os.path.lexists(path)]
 
     def apply() -> Result:
         remove_disk(request.path, force=request.force)
+        remove_if_there(request.path)  # a symbolic link to it
         return {"removed": files}
 
     return Plan(

@@ -15,6 +15,7 @@ from .._vmdk.redo import create_child
 from .._vmdk.types import CHILD_TYPES, MONOLITHIC_SPARSE
 from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
+from .target import require_folder
 
 if t.TYPE_CHECKING:
     from .copy_disk import CopyRequest
@@ -51,6 +52,7 @@ def _paths(request: CopyRequest) -> tuple[str, str]:
             f"a linked clone cannot be of type {request.disk_type}",
             hint=f"It can be {' or '.join(CHILD_TYPES)}.",
         )
+    require_folder(dest.text)
     return source.text, dest.text
 
 
@@ -58,12 +60,13 @@ def _plan_existing(request: CopyRequest, parent: str, child: str) -> Plan:
     with open_disk(child, allow_outside=request.access.allow_outside) as disk:
         before = inspect(disk)
         links = [link.path for link in disk.links]
-    if len(links) > 1 and os.path.samefile(links[1], parent):
+    same_type = request.disk_type in (None, before["disk_type"])
+    if len(links) > 1 and os.path.samefile(links[1], parent) and same_type:
         return nothing_to_do(before, {"disk": before})
     raise DiskExists(
-        "is there already, and is not a child of the source",
+        "is there already, and is not such a child of the source",
         path=child,
-        found=f"parent {links[1]}" if len(links) > 1 else "no parent",
-        expected=f"parent {parent}",
+        found=f"{before['disk_type']}, parent {links[1] if len(links) > 1 else 'none'}",
+        expected=f"{request.disk_type or 'any type'}, parent {parent}",
         hint="Choose another dest, or delete that disk first.",
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .._vmdk.layout import DiskSpec
-from .._vmdk.types import FLAT_TYPES
+from .._vmdk.types import ADAPTER_TYPES, FLAT_TYPES
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,9 @@ def disk_spec(
     Flat disks reserve their space at once, as VMware's do, unless their data base calls them thin.
     """
     kept = {key: value for key, value in metadata.items() if key != "longContentID"}
-    given = {"adapter_type": adapter_type, "hw_version": hw_version}
+    # Other products write adapters that we would not; the data base keeps those as they are.
+    adapter = adapter_type if adapter_type in ADAPTER_TYPES else None
+    given = {"adapter_type": adapter, "hw_version": hw_version}
     optional: dict[str, t.Any] = {key: value for key, value in given.items() if value is not None}
     thin = kept.get("thinProvisioned") == "1"
     return DiskSpec(

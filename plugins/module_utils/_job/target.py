@@ -8,16 +8,19 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import stat
 import typing as t
 
 from .._device.copy import copy
-from .._device.errors import DiskExists, InvalidRequest
-from .._device.files import TEMPORARY_SUFFIX, remove_if_there, replace_durably
+from .._device.errors import DiskExists, DiskNotFound, InvalidRequest
+from .._device.files import File, remove_if_there, replace_durably
 from .._device.raw import RawDevice
 from .._device.units import human_size
 from .._transport.reference import Road, is_block_device
+from .._vmdk.building import new_file
 from .._vmdk.create import new_disk
 from .._vmdk.layout import DiskSpec
+from .._vmdk.lock import lock
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,33 +53,43 @@ class Target:
 
 
 def exists(reference: Reference) -> bool:
-    """Whether something is there already. Raises InvalidRequest for a place nobody can write."""
+    """Whether something is there already.
+
+    Raises InvalidRequest for a place nobody can write, DiskNotFound for a folder that is missing.
+    """
     if reference.road not in (Road.VMDK, Road.RAW):
         raise InvalidRequest(f"{reference.text}: cannot write to a {reference.road.value}")
+    require_folder(reference.text)
     return os.path.lexists(reference.text)
+
+
+def require_folder(path: str) -> None:
+    """Raises DiskNotFound where the folder for a new disk is missing."""
+    folder = os.path.dirname(os.path.realpath(path))
+    if not os.path.isdir(folder):
+        raise DiskNotFound(
+            "the folder for the new disk is not there", path=folder, hint="Create it first."
+        )
 
 
 def write(source: BlockDevice, target: Target, progress: Progress, label: str) -> Transfer:
     """Make the target's content that of source. Raises DiskExists, NoSpace, …"""
-    with _open(target) as (device, is_zero):
+    with contextlib.ExitStack() as opened:
+        device, is_zero = _open(target, opened)
         transfer = copy(source, device, target_is_zero=is_zero, progress=progress, label=label)
         device.flush()
     return transfer
 
 
-@contextlib.contextmanager
-def _open(target: Target) -> Iterator[tuple[BlockDevice, bool]]:
+def _open(target: Target, opened: contextlib.ExitStack) -> tuple[BlockDevice, bool]:
     """(a device to write to, whether it holds zeros only)."""
-    path = target.reference.text
+    path, size = target.reference.text, target.spec.size
     if target.reference.road is Road.VMDK:
-        with new_disk(path, target.spec, replace=target.replace) as disk:
-            yield disk, True
-    elif is_block_device(path):
-        with _open_block_device(path, target.spec.size) as device:
-            yield device, False
-    else:
-        with _new_raw_file(path, target.spec.size, target.replace) as device:
-            yield device, True
+        making = new_disk(path, target.spec, replace=target.replace)
+        return opened.enter_context(making), True
+    if is_block_device(path):
+        return opened.enter_context(_open_block_device(path, size)), False
+    return opened.enter_context(_new_raw_file(path, size, target.replace)), True
 
 
 def _open_block_device(path: str, size: int) -> RawDevice:
@@ -94,14 +107,36 @@ def _open_block_device(path: str, size: int) -> RawDevice:
 
 @contextlib.contextmanager
 def _new_raw_file(path: str, size: int, replace: bool) -> Iterator[RawDevice]:
-    if not replace and os.path.lexists(path):
+    path = os.path.realpath(path)
+    with contextlib.ExitStack() as held:
+        old = _lock_old(path, replace, held)
+        file = new_file(path)
+        held.callback(remove_if_there, file.path)  # after an error; else it has its name by then
+        held.callback(file.close)
+        if old is not None:
+            _take_over(file, old)
+        file.truncate(size)
+        device = RawDevice(file)
+        yield device
+        device.flush()
+        replace_durably(file.path, path)
+
+
+def _lock_old(path: str, replace: bool, held: contextlib.ExitStack) -> File | None:
+    """The file that will be replaced, kept from others until then."""
+    if not os.path.exists(path):
+        return None
+    if not replace:
         raise DiskExists("is already there", path=path, hint="Use force: true to replace it.")
-    temporary = path + TEMPORARY_SUFFIX
-    remove_if_there(temporary)  # left by a killed job
-    try:
-        with RawDevice.create(temporary, size) as device:
-            yield device
-            device.flush()
-        replace_durably(temporary, path)
-    finally:
-        remove_if_there(temporary)
+    old = File(path)
+    held.callback(old.close)
+    lock(old, exclusive=True)
+    return old
+
+
+def _take_over(file: File, old: File) -> None:
+    """Give a file owner and rights of the one it replaces, as far as we may."""
+    status = os.fstat(old.fileno())
+    with contextlib.suppress(PermissionError):
+        os.fchown(file.fileno(), status.st_uid, status.st_gid)
+    os.fchmod(file.fileno(), stat.S_IMODE(status.st_mode))

@@ -10,6 +10,7 @@ import typing as t
 from .._device.errors import BadReference
 from .._device.raw import RawDevice
 from .._vmdk.chain import open_disk as open_vmdk
+from .._vmdk.lock import lock
 from .reference import Road
 
 if t.TYPE_CHECKING:
@@ -28,8 +29,13 @@ def open_file(
     if reference.road is Road.VMDK:
         return open_vmdk(reference.text, writable=writable, allow_outside=allow_outside)
     device = RawDevice.open(reference.text, writable=writable)
-    if not device.file.is_block_device:
-        _refuse_misnamed(device)
+    try:
+        lock(device.file, exclusive=writable)
+        if not device.file.is_block_device:
+            _refuse_misnamed(device)
+    except BaseException:
+        device.close()
+        raise
     return device
 
 
@@ -37,7 +43,6 @@ def _refuse_misnamed(device: RawDevice) -> None:
     """A VMDK under another name, read as raw, would be silently wrong."""
     start = bytes(device.file.read(0, min(device.size, 20)))
     if start.startswith(_VMDK_STARTS):
-        device.close()
         raise BadReference(
             "looks like a VMDK, but only names that end in .vmdk are opened as one",
             path=device.name,

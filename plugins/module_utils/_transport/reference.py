@@ -61,7 +61,9 @@ def parse(text: str, *, has_repository: bool = False) -> Reference:
 
 
 def _looks_like_point(path: str) -> bool:
-    return "@" in path and "/" not in path.split("@", maxsplit=1)[0] and not os.path.exists(path)
+    if path.lower().endswith(".vmdk") or os.path.exists(path):
+        return False
+    return "@" in path and "/" not in path.split("@", maxsplit=1)[0]
 
 
 def _file_road(path: str) -> Road:

@@ -1,0 +1,450 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""COWD, the redo log of ESXi: read as qemu reads it, written as qemu can read it."""
+
+from __future__ import annotations
+
+import os
+import struct
+import tempfile
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.device import read
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import (
+    CorruptDisk,
+    DiskError,
+    NotADisk,
+    TruncatedDisk,
+    UnsupportedDisk,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.extent import Kind
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.files import File
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.grow import grow_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.info import describe
+
+SECTOR = 512
+ENTRIES = 4096  # of one table
+
+
+def cowd(capacity, grains, *, grain=1, entries=None, order=None):
+    """A COWD file by the book (TN p.10-11): {grain: content, or 1 for a table entry of 1}.
+
+    Tables stand right before the first grain that they describe.
+    """
+    entries = entries or -(-capacity // (ENTRIES * grain))
+    directory = [0] * entries
+    gd_sectors = -(-4 * entries // SECTOR)
+    body = bytearray(SECTOR * (4 + gd_sectors))
+    for number in order or sorted(grains):
+        table, place = divmod(number, ENTRIES)
+        if directory[table] == 0:
+            directory[table] = len(body) // SECTOR
+            body += bytes(4 * ENTRIES)
+        entry = grains[number]
+        if entry != 1:
+            content, entry = entry, len(body) // SECTOR
+            body += content.ljust(grain * SECTOR, b"\0")
+        struct.pack_into("<I", body, directory[table] * SECTOR + 4 * place, entry)
+    free = len(body) // SECTOR
+    struct.pack_into("<4sIIIIIII", body, 0, b"COWD", 1, 3, capacity, grain, 4, entries, free)
+    struct.pack_into(f"<{entries}I", body, 4 * SECTOR, *directory)
+    return body
+
+
+def descriptor(capacity, name="d-delta.vmdk", parent=None, cid="0badcafe"):
+    text = f"# Disk DescriptorFile\nversion=1\nCID={cid}\nparentCID={parent or 'ffffffff'}\n"
+    text += 'createType="vmfsSparse"\n'
+    if parent:
+        text += 'parentFileNameHint="base.vmdk"\n'
+    return text + f'# Extent description\nRW {capacity} VMFSSPARSE "{name}"\n#DDB\n'
+
+
+def lay_down(folder, capacity, grains, **options):
+    parent = options.pop("parent", None)
+    (folder / "d-delta.vmdk").write_bytes(cowd(capacity, grains, **options))
+    (folder / "d.vmdk").write_text(descriptor(capacity, parent=parent))
+    return folder / "d.vmdk"
+
+
+def base_of(folder, content):
+    (folder / "base-flat.vmdk").write_bytes(content)
+    (folder / "base.vmdk").write_text(
+        "# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=ffffffff\n"
+        f'createType="vmfs"\nRW {len(content) // SECTOR} VMFS "base-flat.vmdk"\n'
+    )
+    return "12345678"
+
+
+def by_qemu(qemu_img, path):
+    raw = path.with_suffix(".raw")
+    qemu_img("convert", "-O", "raw", path, raw)
+    return raw.read_bytes()
+
+
+def patch(path, offset, layout, *values):
+    with open(path, "r+b") as stream:
+        stream.seek(offset)
+        stream.write(struct.pack(layout, *values))
+
+
+def unpacked(path, offset, layout="<I"):
+    return struct.unpack_from(layout, path.read_bytes(), offset)[0]
+
+
+# 40 MiB with grains of 8 sectors: 3 tables, the middle one not there
+GRAINS = {
+    0: b"a" * 4096,
+    1: b"b" * 4096,
+    77: os.urandom(4096),
+    4095: b"c" * 4096,
+    9999: b"d" * 4096,
+}
+CAPACITY = 81920
+
+
+@pytest.mark.parametrize("order", [None, [9999, 77, 0, 4095, 1]], ids=["ascending", "any order"])
+def test_reads_what_qemu_reads(tmp_path, content_of, qemu_img, order):
+    path = lay_down(tmp_path, CAPACITY, GRAINS, grain=8, order=order)
+    expected = bytearray(CAPACITY * SECTOR)
+    for number, content in GRAINS.items():
+        expected[number * 4096 : number * 4096 + 4096] = content
+    assert content_of(path) == expected
+    assert by_qemu(qemu_img, path) == expected
+
+
+def test_grains_of_one_sector_over_a_flat_parent(tmp_path, content_of, qemu_img):
+    base = os.urandom(9000 * SECTOR)
+    path = lay_down(
+        tmp_path, 9000, {3: b"x" * 512, 8999: b"y" * 512}, parent=base_of(tmp_path, base)
+    )
+    expected = bytearray(base)
+    expected[3 * 512 : 4 * 512] = b"x" * 512
+    expected[8999 * 512 :] = b"y" * 512
+    assert content_of(path) == expected
+    assert by_qemu(qemu_img, path) == expected
+
+
+def test_extents_tell_own_data_from_the_parents(tmp_path):
+    path = lay_down(tmp_path, 9000, {3: b"x" * 512}, parent=base_of(tmp_path, bytes(9000 * SECTOR)))
+    with open_disk(path, single_link=True) as disk:
+        runs = [(run.offset, run.length, run.kind) for run in disk.extents()]
+    assert runs == [
+        (0, 1536, Kind.INHERITED),
+        (1536, 512, Kind.DATA),
+        (2048, 9000 * 512 - 2048, Kind.INHERITED),
+    ]
+
+
+def test_entry_of_1_is_zeros_over_the_parent_and_is_told(tmp_path):
+    path = lay_down(tmp_path, 64, {2: 1}, parent=base_of(tmp_path, b"p" * 64 * SECTOR))
+    with open_disk(path) as disk:
+        assert read(disk, 2 * 512, 1024) == bytes(512) + b"p" * 512
+        assert any("taken for zeros" in flag for flag in disk.flags)
+
+
+@pytest.mark.parametrize("rounded", [4096, 4000], ids=["up", "down"])
+def test_capacity_that_was_rounded(tmp_path, rounded):
+    base = os.urandom(4095 * SECTOR)
+    path = lay_down(tmp_path, 4095, {4094: b"z" * 512}, parent=base_of(tmp_path, base))
+    patch(tmp_path / "d-delta.vmdk", 12, "<I", rounded)
+    with open_disk(path) as disk:
+        assert disk.size == 4095 * SECTOR
+        assert read(disk, 0, disk.size) == base[:-512] + b"z" * 512
+
+
+def test_more_tables_than_the_capacity_needs(tmp_path, content_of):
+    path = lay_down(tmp_path, 100, {5: b"q" * 512}, entries=7)
+    assert content_of(path)[5 * 512 : 6 * 512] == b"q" * 512
+
+
+# Writing
+
+
+def test_fault_01b_write_where_no_table_exists_leaves_the_header_alone(
+    tmp_path, content_of, qemu_img
+):
+    base = os.urandom(CAPACITY * SECTOR)
+    path = lay_down(tmp_path, CAPACITY, {}, grain=8, parent=base_of(tmp_path, base))
+    header = (tmp_path / "d-delta.vmdk").read_bytes()[:28]
+    with open_disk(path, writable=True) as disk:
+        disk.write(35 << 20, b"N" * 5000)
+    expected = bytearray(base)
+    expected[35 << 20 : (35 << 20) + 5000] = b"N" * 5000
+    assert (tmp_path / "d-delta.vmdk").read_bytes()[:28] == header
+    assert content_of(path) == expected
+    assert by_qemu(qemu_img, path) == expected
+
+
+def test_free_sector_is_the_end_of_the_file(tmp_path):
+    path = lay_down(tmp_path, CAPACITY, GRAINS, grain=8)
+    delta = tmp_path / "d-delta.vmdk"
+    before = unpacked(delta, 28)
+    with open_disk(path, writable=True) as disk:
+        disk.write(20 << 20, b"N")
+    assert unpacked(delta, 28) == delta.stat().st_size // SECTOR
+    aligned = -(-before // 8) * 8
+    assert unpacked(delta, 28) == aligned + 8 + 32  # a grain and its table
+
+
+def test_unclean_mark_stands_while_it_is_open(tmp_path):
+    path = lay_down(tmp_path, CAPACITY, {}, grain=8)
+    delta = tmp_path / "d-delta.vmdk"
+    with open_disk(path, writable=True) as disk:
+        assert unpacked(delta, 1648, "B") == 0
+        disk.write(0, b"N")
+        assert unpacked(delta, 1648, "B") == 1
+    assert unpacked(delta, 1648, "B") == 0
+
+
+def test_unclean_mark_is_told(tmp_path):
+    path = lay_down(tmp_path, 64, {})
+    patch(tmp_path / "d-delta.vmdk", 1648, "B", 1)
+    with open_disk(path) as disk:
+        assert any("not closed" in flag for flag in disk.flags)
+
+
+def test_free_sector_before_the_end_of_the_file_overwrites_nothing(tmp_path, content_of):
+    """qemu adds grains and leaves freeSector behind."""
+    path = lay_down(tmp_path, CAPACITY, GRAINS, grain=8)
+    patch(tmp_path / "d-delta.vmdk", 28, "<I", 6)
+    with open_disk(path, writable=True) as disk:
+        disk.write(20 << 20, b"N" * 4096)
+    content = content_of(path)
+    for number, data in GRAINS.items():
+        assert content[number * 4096 : number * 4096 + 4096] == data
+
+
+def test_fault_19_zeros_over_a_parent_are_real_ones(tmp_path, content_of, qemu_img):
+    """Marked with an entry of 1, qemu would read sector 1 there."""
+    path = lay_down(tmp_path, 64, {}, grain=8, parent=base_of(tmp_path, b"p" * 64 * SECTOR))
+    with open_disk(path, writable=True) as disk:
+        disk.zero(4096, 10000)
+    expected = b"p" * 4096 + bytes(10000) + b"p" * (64 * SECTOR - 14096)
+    assert content_of(path) == expected
+    assert by_qemu(qemu_img, path) == expected
+
+
+def test_write_over_an_entry_of_1_copies_nothing_from_the_parent(tmp_path, content_of):
+    path = lay_down(tmp_path, 64, {1: 1}, grain=8, parent=base_of(tmp_path, b"p" * 64 * SECTOR))
+    with open_disk(path, writable=True) as disk:
+        disk.write(4096 + 100, b"N" * 100)
+    assert content_of(path)[4096:8192] == bytes(100) + b"N" * 100 + bytes(4096 - 200)
+
+
+def test_order_of_writes(tmp_path, monkeypatch):
+    """Data, flush, table, flush, directory, flush, freeSector: whatever is cut off, tables name
+    only what is there."""
+    path = lay_down(tmp_path, CAPACITY, {}, grain=8)
+    done = []
+    write, flush = File.write, File.flush
+
+    def note_write(file, offset, data):
+        if file.path.endswith("-delta.vmdk"):
+            done.append((offset, memoryview(data).nbytes))
+        write(file, offset, data)
+
+    def note_flush(file):
+        if file.path.endswith("-delta.vmdk"):
+            done.append("flush")
+        flush(file)
+
+    monkeypatch.setattr(File, "write", note_write)
+    monkeypatch.setattr(File, "flush", note_flush)
+    with open_disk(path, writable=True) as disk:
+        disk.write(0, b"N" * 4096)
+    end = 4 + 1  # header and directory
+    aligned = -(-end // 8) * 8
+    assert done == [
+        (1648, 1),
+        (aligned * SECTOR, 4096),
+        "flush",
+        ((aligned + 8) * SECTOR, 4 * ENTRIES),
+        "flush",
+        (4 * SECTOR, 12),
+        "flush",
+        (28, 4),
+        "flush",
+        (1648, 1),
+        "flush",
+    ]
+
+
+def test_growing_is_refused_and_changes_nothing(tmp_path):
+    path = lay_down(tmp_path, CAPACITY, GRAINS, grain=8)
+    before = (tmp_path / "d-delta.vmdk").read_bytes(), path.read_bytes()
+    with pytest.raises(UnsupportedDisk):
+        grow_disk(path, CAPACITY * SECTOR * 2)
+    assert ((tmp_path / "d-delta.vmdk").read_bytes(), path.read_bytes()) == before
+
+
+SIZE = 300 * SECTOR
+WRITES = st.lists(
+    st.tuples(
+        st.sampled_from(["write", "zero", "flush", "reopen"]),
+        st.integers(0, SIZE - 1),
+        st.integers(1, 9000),
+        st.integers(1, 255),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=WRITES, grain=st.sampled_from([1, 8, 128]), over_parent=st.booleans())
+def test_any_writes_read_back(steps, grain, over_parent):
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        model = bytearray((b"parent" * SIZE)[:SIZE] if over_parent else bytes(SIZE))
+        parent = base_of(folder, bytes(model)) if over_parent else None
+        path = lay_down(folder, 300, {}, grain=grain, parent=parent)
+        disk = open_disk(path, writable=True)
+        for verb, offset, length, value in steps:
+            length = min(length, SIZE - offset)
+            if verb == "write":
+                disk.write(offset, bytes([value]) * length)
+                model[offset : offset + length] = bytes([value]) * length
+            elif verb == "zero":
+                disk.zero(offset, length)
+                model[offset : offset + length] = bytes(length)
+            elif verb == "flush":
+                disk.flush()
+            else:
+                disk.close()
+                disk = open_disk(path, writable=True)
+            assert read(disk, 0, SIZE) == model
+        disk.close()
+        with open_disk(path) as disk:
+            assert read(disk, 0, SIZE) == model
+
+
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(steps=WRITES.filter(lambda steps: len(steps) > 4), grain=st.sampled_from([1, 8]))
+def test_qemu_reads_what_we_wrote(qemu_img, steps, grain):
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        model = bytearray((b"parent" * SIZE)[:SIZE])
+        path = lay_down(folder, 300, {}, grain=grain, parent=base_of(folder, bytes(model)))
+        with open_disk(path, writable=True) as disk:
+            for _verb, offset, length, value in steps:
+                length = min(length, SIZE - offset)
+                disk.write(offset, bytes([value]) * length)
+                model[offset : offset + length] = bytes([value]) * length
+        assert by_qemu(qemu_img, path) == model
+
+
+def test_libvmdk_reads_what_we_wrote(tmp_path):
+    pyvmdk = pytest.importorskip("pyvmdk")
+    path = lay_down(tmp_path, CAPACITY, GRAINS, grain=8)
+    # It wants this comment, which means nothing, and an entry behind it (fault 8).
+    end = '\n# The Disk Data Base\n#DDB\n\nddb.adapterType = "lsilogic"\n'
+    path.write_text(path.read_text().replace("#DDB\n", end))
+    with open_disk(path, writable=True) as disk:
+        disk.write(20 << 20, b"N" * 9000)
+        expected = read(disk, 0, disk.size)
+    handle = pyvmdk.handle()
+    handle.open(str(path))
+    handle.open_extent_data_files()
+    assert b"".join(handle.read_buffer(1 << 20) for _piece in range(40)) == expected
+
+
+# Damage and hostility
+
+
+@pytest.mark.parametrize(
+    "offset, value, error",
+    [
+        (4, 2, UnsupportedDisk),
+        (16, 0, CorruptDisk),
+        (16, 3, CorruptDisk),
+        (16, 1 << 20, CorruptDisk),
+        (20, 0, CorruptDisk),
+        (20, 1 << 31, TruncatedDisk),
+        (24, 0, CorruptDisk),
+        (24, 0xFFFFFFFF, CorruptDisk),
+        (24, 1 << 20, TruncatedDisk),
+        (24, 1, CorruptDisk),
+    ],
+)
+def test_fault_12_hostile_header_allocates_nothing(tmp_path, offset, value, error):
+    path = lay_down(tmp_path, CAPACITY, GRAINS, grain=8)
+    patch(tmp_path / "d-delta.vmdk", offset, "<I", value)
+    tracemalloc.start()
+    with pytest.raises(error) as caught:
+        open_disk(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert caught.type is error
+    assert peak < 2 << 20
+
+
+@pytest.mark.parametrize("sector", [1, 4, 100_000], ids=["header", "directory", "outside"])
+def test_table_in_an_impossible_place_is_an_error(tmp_path, sector):
+    path = lay_down(tmp_path, CAPACITY, GRAINS, grain=8)
+    patch(tmp_path / "d-delta.vmdk", 4 * SECTOR, "<I", sector)
+    with open_disk(path, writable=True) as disk:
+        with pytest.raises(TruncatedDisk):
+            read(disk, 0, 4096)
+        with pytest.raises(TruncatedDisk):
+            disk.write(0, b"N" * 4096)
+
+
+@pytest.mark.parametrize("entry, error", [(2, CorruptDisk), (1 << 30, TruncatedDisk)])
+def test_grain_in_an_impossible_place_is_an_error(tmp_path, entry, error):
+    path = lay_down(tmp_path, CAPACITY, GRAINS, grain=8)
+    patch(tmp_path / "d-delta.vmdk", 5 * SECTOR, "<I", entry)
+    with open_disk(path) as disk, pytest.raises(error):
+        read(disk, 0, 4096)
+
+
+def test_file_cut_short_takes_no_writes(tmp_path):
+    """A new grain would lie where an old table entry points."""
+    path = lay_down(tmp_path, CAPACITY, GRAINS, grain=8)
+    delta = tmp_path / "d-delta.vmdk"
+    os.truncate(delta, delta.stat().st_size - 4096)
+    before = delta.read_bytes()
+    with open_disk(path, writable=True) as disk, pytest.raises(TruncatedDisk, match="shorter"):
+        disk.write(20 << 20, b"N")
+    assert delta.read_bytes() == before
+
+
+def test_extent_named_as_a_disk_is_explained(tmp_path):
+    lay_down(tmp_path, 64, {})
+    with pytest.raises((NotADisk, UnsupportedDisk), match="COWD"):
+        open_disk(tmp_path / "d-delta.vmdk")
+
+
+def test_describe_names_the_type_as_vmware_does(tmp_path):
+    path = lay_down(tmp_path, 64, {})
+    path.write_text(path.read_text().replace("vmfsSparse", "VMFSSPARSE"))
+    with open_disk(path) as disk:
+        assert describe(disk)["disk_type"] == "vmfsSparse"
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    damage=st.lists(
+        st.tuples(st.integers(0, 5 * SECTOR + 4 * ENTRIES), st.integers(0, 255)), max_size=6
+    )
+)
+def test_fault_12_no_damage_does_more_than_raise_an_error(damage):
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        path = lay_down(folder, 8192, {0: b"a" * 4096, 1000: b"b" * 4096}, grain=8)
+        data = bytearray((folder / "d-delta.vmdk").read_bytes())
+        for place, value in damage:
+            data[place] = value
+        (folder / "d-delta.vmdk").write_bytes(data)
+        try:
+            with open_disk(path) as disk:
+                list(disk.extents())
+                read(disk, 0, disk.size)
+        except DiskError:
+            pass

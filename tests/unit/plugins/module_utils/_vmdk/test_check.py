@@ -1,0 +1,525 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sound disks raise no alarm, each kind of damage is found. Numbers: section 3 of the format."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import struct
+from random import Random
+
+import pytest
+
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import (
+    DiskInUse,
+    DiskNotFound,
+    NotADisk,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.files import File
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.check import check_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.finding import is_healthy
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.grow import grow_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.header import (
+    SECTOR,
+    SparseHeader,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo import create_child
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.types import CREATABLE_TYPES
+
+GRAIN, MIB = 64 << 10, 1 << 20
+SUBFORMATS = [
+    "monolithicSparse",
+    "monolithicFlat",
+    "twoGbMaxExtentSparse",
+    "twoGbMaxExtentFlat",
+    "streamOptimized",
+]
+CORPUS = [
+    "vmdk-rs/monolithicSparse.vmdk",
+    "vmdk-rs/streamOptimized.vmdk",
+    "vmdk-rs/twoGbMaxExtentSparse.vmdk",
+    "vmdk-rs/vmfs_thick.vmdk",
+    "dfvfs/ext2.vmdk",
+    "cot/blank.vmdk",
+    "cot/input.vmdk",
+]
+
+
+def header_of(path):
+    return SparseHeader.parse(path.read_bytes()[:SECTOR], str(path))
+
+
+def poke(path, offset, data):
+    with path.open("r+b") as stream:
+        stream.seek(offset)
+        stream.write(data)
+
+
+def put_header(path, **fields):
+    poke(path, 0, dataclasses.replace(header_of(path), **fields).pack())
+
+
+def entry_of(path, grain, directory=None):
+    """Byte of the file where the table entry of a grain lies; the primary one if not said."""
+    header, data = header_of(path), path.read_bytes()
+    directory = header.gd_offset if directory is None else directory
+    number, index = divmod(grain, header.gtes_per_gt)
+    place = struct.unpack_from("<I", data, directory * SECTOR + 4 * number)[0]
+    return place * SECTOR + 4 * index
+
+
+def put_entry(path, grain, value, *, both=False):
+    header = header_of(path)
+    directories = (header.gd_offset, header.rgd_offset) if both else (header.gd_offset,)
+    for directory in directories:
+        poke(path, entry_of(path, grain, directory), struct.pack("<I", value))
+
+
+def get_entry(path, grain):
+    return struct.unpack_from("<I", path.read_bytes(), entry_of(path, grain))[0]
+
+
+def kinds(path, **options):
+    return sorted({found.kind for found in check_disk(path, **options) if found.severity != "note"})
+
+
+def the_one(path, kind):
+    (found,) = [found for found in check_disk(path) if found.kind == kind]
+    return found
+
+
+@pytest.fixture
+def disk(make_disk):
+    """Two tables, grains 0 to 3 and 600."""
+    content = {0: Random(1).randbytes(4 * GRAIN), 600 * GRAIN: b"\x22" * GRAIN}
+    return make_disk("disk.vmdk", "monolithicSparse", 40 * MIB, content)
+
+
+@pytest.fixture
+def stream(make_disk):
+    return make_disk("stream.vmdk", "streamOptimized", 4 * MIB, {0: Random(1).randbytes(4 * GRAIN)})
+
+
+# No false alarms
+
+
+@pytest.mark.parametrize("disk_type", CREATABLE_TYPES)
+@pytest.mark.parametrize("size", [512, 200 * 512, 40 * MIB + 512])
+def test_ours_are_sound(make_disk, disk_type, size):
+    length = min(size, 5 * GRAIN)
+    path = make_disk("disk.vmdk", disk_type, size, {0: Random(2).randbytes(length)})
+    assert is_healthy(check_disk(path))
+
+
+@pytest.mark.parametrize("disk_type", CREATABLE_TYPES)
+def test_ours_are_sound_when_empty(make_disk, disk_type):
+    assert check_disk(make_disk("disk.vmdk", disk_type, 64 * MIB)) == []
+
+
+@pytest.mark.parametrize("subformat", SUBFORMATS)
+@pytest.mark.parametrize("size", [512, 33 * MIB + 512])
+def test_those_of_qemu_are_sound(tmp_path, qemu_img, subformat, size):
+    raw = tmp_path / "disk.raw"
+    raw.write_bytes(Random(3).randbytes(min(size, 5 * GRAIN + 1024)))
+    os.truncate(raw, size)
+    path = tmp_path / "disk.vmdk"
+    qemu_img("convert", "-O", "vmdk", "-o", f"subformat={subformat}", raw, path)
+    assert is_healthy(check_disk(path))
+
+
+def test_zeroed_grains_of_qemu_are_sound(tmp_path, qemu_img, qemu_io):
+    path = tmp_path / "disk.vmdk"
+    qemu_img("create", "-f", "vmdk", "-o", "zeroed_grain=on", path, "4M")
+    qemu_io(path, "write -P 1 0 256k", "write -z 0 64k")
+    assert is_healthy(check_disk(path))
+
+
+@pytest.mark.parametrize("name", CORPUS)
+def test_those_of_the_field_are_sound(corpus, name):
+    assert check_disk(corpus[0] / name) == []
+
+
+def test_chain_is_sound(tmp_path, make_disk):
+    base = make_disk("base.vmdk", "monolithicFlat", 2 * MIB, {0: b"base"})
+    create_child(base, tmp_path / "child.vmdk", "twoGbMaxExtentSparse")
+    create_child(tmp_path / "child.vmdk", tmp_path / "grandchild.vmdk")
+    with open_disk(tmp_path / "grandchild.vmdk", writable=True) as disk:
+        disk.write(5 * GRAIN, b"new")
+    assert check_disk(tmp_path / "grandchild.vmdk") == []
+
+
+def test_disk_that_has_grown_twice_is_sound(make_disk):
+    path = make_disk("disk.vmdk", "monolithicSparse", MIB, {0: b"x"})
+    grow_disk(path, 200 * MIB)
+    grow_disk(path, 1000 * MIB)
+    assert is_healthy(check_disk(path))
+
+
+def test_split_disk_of_many_extents_is_sound(make_disk, small_split):
+    path = make_disk("disk.vmdk", "twoGbMaxExtentSparse", 2 * MIB, {0: b"x" * MIB})
+    assert check_disk(path) == []
+
+
+def test_checking_changes_nothing(disk):
+    put_entry(disk, 1, 0)
+    before = disk.read_bytes(), disk.stat().st_mtime_ns
+    check_disk(disk)
+    assert (disk.read_bytes(), disk.stat().st_mtime_ns) == before
+
+
+# Tables
+
+
+def test_entry_that_one_copy_lost_is_proven_by_the_other(disk):
+    put_entry(disk, 1, 0)
+    found = the_one(disk, "tables-differ")
+    assert (found.repairable, found.offset) == (True, entry_of(disk, 1))
+    assert "grain 1" in found.message
+
+
+def test_entry_that_points_to_another_grain_is_proven_wrong(disk):
+    put_entry(disk, 1, get_entry(disk, 2))
+    assert the_one(disk, "tables-differ").repairable
+
+
+def test_5_zeroed_directory_is_found(disk):
+    poke(disk, header_of(disk).gd_offset * SECTOR, bytes(8))
+    found = the_one(disk, "directory-entry")
+    assert found.repairable
+    assert "grain directory is zeroed" in found.message
+
+
+def test_directory_entry_beyond_the_file_is_found(disk):
+    poke(disk, header_of(disk).gd_offset * SECTOR + 4, b"\xff\xff\xff\x7f")
+    found = the_one(disk, "directory-entry")
+    assert (found.repairable, found.offset) == (True, header_of(disk).gd_offset * SECTOR + 4)
+
+
+def test_directory_entry_that_leads_to_another_table_is_found(disk):
+    start = header_of(disk).gd_offset * SECTOR
+    poke(disk, start + 4, disk.read_bytes()[start : start + 4])
+    assert kinds(disk) == ["directory-entry", "tables-differ"]
+    assert all(found.repairable for found in check_disk(disk))
+
+
+def test_directory_entry_that_leads_into_a_grain_is_found(disk):
+    poke(disk, header_of(disk).gd_offset * SECTOR, struct.pack("<I", get_entry(disk, 2) + 8))
+    assert "directory-entry" in kinds(disk)
+
+
+def test_4_grain_beyond_the_end_is_an_error_that_nothing_repairs(disk):
+    put_entry(disk, 1, 1 << 20, both=True)
+    found = the_one(disk, "beyond-end")
+    assert (found.severity, found.repairable) == ("error", False)
+    assert "grain 1 at sector 1048576" in found.message
+
+
+def test_4_truncated_file_is_an_error(disk):
+    os.truncate(disk, disk.stat().st_size - 1000)
+    assert "grain 600" in the_one(disk, "beyond-end").message
+
+
+def test_grains_that_share_a_place_are_both_named(disk):
+    put_entry(disk, 3, get_entry(disk, 1), both=True)
+    message = the_one(disk, "duplicate").message
+    assert "grain 3" in message
+    assert "grain 1 lies" in message
+
+
+def test_grains_that_overlap_are_found(disk):
+    put_entry(disk, 3, get_entry(disk, 1) + 8, both=True)
+    assert kinds(disk) == ["duplicate"]
+
+
+@pytest.mark.parametrize("place", ["descriptor", "directory", "table"])
+def test_grain_on_metadata_is_found(disk, place):
+    start = header_of(disk).gd_offset
+    places = {"descriptor": 5, "directory": start, "table": start + 1}
+    put_entry(disk, 0, places[place], both=True)
+    assert "in-metadata" in kinds(disk)
+
+
+def test_entry_of_1_without_its_flag_is_found(disk):
+    put_entry(disk, 1, 1, both=True)
+    assert kinds(disk) == ["in-metadata"]
+
+
+def test_without_a_second_copy_nothing_is_repairable(disk):
+    put_header(disk, flags=1, rgd_offset=0)
+    put_entry(disk, 1, 1 << 20)
+    assert not the_one(disk, "beyond-end").repairable
+
+
+# Headers
+
+
+def test_unclean_mark_is_found(disk):
+    put_header(disk, unclean=True)
+    assert the_one(disk, "unclean").repairable
+
+
+def test_newline_damage_is_found_and_nothing_else_is_guessed(disk):
+    poke(disk, 73, b"\n \n\n")
+    (found,) = check_disk(disk)
+    assert (found.kind, found.repairable, found.offset) == ("newlines", False, 73)
+    assert "binary" in found.how
+
+
+def test_newline_damage_of_an_extent_is_found(make_disk):
+    path = make_disk("disk.vmdk", "twoGbMaxExtentSparse", MIB)
+    poke(path.with_name("disk-s001.vmdk"), 73, b"\n \n\n")
+    assert kinds(path) == ["newlines"]
+
+
+@pytest.mark.parametrize("capacity", [1 << 39, 1 << 53, 1 << 60])
+def test_12_hostile_capacity_is_a_finding(disk, capacity):
+    put_header(disk, capacity=capacity)
+    assert "error" in {found.severity for found in check_disk(disk)}
+
+
+def test_unknown_version_is_a_finding(disk):
+    put_header(disk, version=9)
+    assert kinds(disk) == ["header"]
+
+
+def test_wrong_grain_size_is_suspected(disk):
+    put_header(disk, grain_size=64)
+    assert not is_healthy(check_disk(disk))
+
+
+def test_entries_lost_in_both_copies_leave_space_that_is_noted(disk):
+    put_entry(disk, 1, 0, both=True)
+    assert "128 sectors" in the_one(disk, "unused-space").message
+
+
+def test_entries_lost_in_both_copies_are_suspected_when_the_copies_differ(disk):
+    put_entry(disk, 1, 0, both=True)
+    put_entry(disk, 2, 0)
+    assert the_one(disk, "unused-space").severity == "warning"
+
+
+def test_capacity_that_is_no_grain_multiple_is_only_noted(make_disk):
+    path = make_disk("disk.vmdk", "monolithicSparse", 200 * 512)
+    (found,) = check_disk(path)
+    assert (found.kind, found.severity) == ("capacity", "note")
+
+
+# Descriptor and extents
+
+
+def test_descriptor_and_extent_that_disagree_are_found(disk):
+    text = disk.read_bytes()
+    poke(disk, text.index(b"RW 81920"), b"RW 91920")
+    assert the_one(disk, "size-mismatch").severity == "error"
+
+
+def test_lost_descriptor_does_not_hide_the_tables(disk):
+    poke(disk, SECTOR, bytes(20 * SECTOR))
+    put_entry(disk, 1, 0)
+    assert kinds(disk) == ["descriptor", "tables-differ"]
+
+
+@pytest.mark.parametrize("by, severity", [(-512, "error"), (512, "warning")])
+def test_flat_extent_of_another_length_is_found(make_disk, by, severity):
+    path = make_disk("disk.vmdk", "monolithicFlat", MIB)
+    os.truncate(path.with_name("disk-flat.vmdk"), MIB + by)
+    assert the_one(path, "extent-size").severity == severity
+
+
+def test_missing_extent_is_named(make_disk, small_split):
+    path = make_disk("disk.vmdk", "twoGbMaxExtentSparse", MIB)
+    path.with_name("disk-s002.vmdk").unlink()
+    assert the_one(path, "missing-extent").path.endswith("disk-s002.vmdk")
+
+
+def test_extent_outside_the_folder_is_not_opened(tmp_path):
+    (tmp_path / "disk.vmdk").write_text(
+        'version=1\nCID=1\nparentCID=ffffffff\ncreateType="monolithicFlat"\n'
+        'RW 1 FLAT "/etc/hostname" 0\n'
+    )
+    assert "allow_outside" in the_one(tmp_path / "disk.vmdk", "extent").how
+
+
+def test_10_blanks_in_the_version_line_are_noted(make_disk):
+    path = make_disk("disk.vmdk", "monolithicFlat", MIB)
+    path.write_text(path.read_text().replace("version=1", "version = 1", 1))
+    assert the_one(path, "spelling").severity == "note"
+
+
+def test_10_lower_case_keys_are_no_fault(make_disk):
+    path = make_disk("disk.vmdk", "monolithicFlat", MIB)
+    text = path.read_text()
+    path.write_text(text.replace("CID=", "cid=", 1).replace("createType", "createtype"))
+    assert check_disk(path) == []
+
+
+# Chains
+
+
+@pytest.fixture
+def child(tmp_path, make_disk):
+    make_disk("base.vmdk", "monolithicSparse", MIB, {0: b"base"})
+    create_child(tmp_path / "base.vmdk", tmp_path / "child.vmdk")
+    return tmp_path / "child.vmdk"
+
+
+def test_14_broken_cid_chain_names_both(child):
+    base = child.with_name("base.vmdk")
+    with open_disk(base) as disk:
+        right = disk.descriptor.get("CID")
+    poke(base, base.read_bytes().index(b"CID=") + 4, b"0badcafe")
+    found = the_one(child, "cid-mismatch")
+    assert "0badcafe" in found.message
+    assert right in found.message
+    assert "repair_cid" in found.how
+
+
+def test_missing_parent_is_named(child):
+    child.with_name("base.vmdk").unlink()
+    message = the_one(child, "missing-link").message
+    assert "'base.vmdk'" in message
+    assert str(child.parent) in message
+
+
+def test_circular_chain_is_found(tmp_path, child):
+    create_child(child, tmp_path / "grandchild.vmdk")
+    data = child.read_bytes().replace(b'Hint="base.vmdk"', b'Hint="grandchild.vmdk"')
+    child.write_bytes(data[: len(data)])
+    with open_disk(tmp_path / "grandchild.vmdk", single_link=True) as disk:
+        assert disk.descriptor.parent_cid is not None
+    assert "circular-chain" in kinds(tmp_path / "grandchild.vmdk")
+
+
+def test_damage_of_a_parent_is_found_through_its_child(child):
+    base = child.with_name("base.vmdk")
+    put_entry(base, 0, 0)
+    assert the_one(child, "tables-differ").path == str(base)
+
+
+# Beside the disk
+
+
+def add_tracking(path, name="disk-ctk.vmdk"):
+    text = path.read_text().replace("version=1", "version=3", 1)
+    path.write_text(text.replace("# Extent", f'changeTrackPath="{name}"\n# Extent', 1))
+
+
+def test_change_tracking_without_its_file_is_found(make_disk):
+    path = make_disk("disk.vmdk", "monolithicFlat", MIB)
+    add_tracking(path)
+    assert the_one(path, "change-tracking").repairable
+
+
+def test_change_tracking_file_that_is_none_is_found(make_disk):
+    path = make_disk("disk.vmdk", "monolithicFlat", MIB)
+    add_tracking(path)
+    path.with_name("disk-ctk.vmdk").write_bytes(b"")
+    assert "no change-tracking" in the_one(path, "change-tracking").message
+
+
+def test_change_tracking_older_than_the_extents_is_noted(make_disk):
+    path = make_disk("disk.vmdk", "monolithicFlat", MIB)
+    add_tracking(path)
+    tracking = path.with_name("disk-ctk.vmdk")
+    tracking.write_bytes(b"\xa2\x72\x19\xf6" + bytes(1020))
+    assert check_disk(path) == []
+    os.utime(tracking, (1, 1))
+    assert the_one(path, "change-tracking").severity == "note"
+
+
+def test_leftovers_are_noted(disk):
+    for name in ("disk.vmdk.vdisk-tmp", "disk-s001.vmdk.vdisk-tmp", "other.vmdk.vdisk-tmp"):
+        disk.with_name(name).write_bytes(b"")
+    names = {os.path.basename(found.path) for found in check_disk(disk)}
+    assert names == {"disk.vmdk.vdisk-tmp", "disk-s001.vmdk.vdisk-tmp"}
+
+
+def test_lock_of_vmware_is_found(disk):
+    folder = disk.with_name("disk.vmdk.lck")
+    folder.mkdir()
+    (folder / "M1.lck").write_text("")
+    assert kinds(disk) == ["lock"]
+
+
+# Streams
+
+
+def test_4_truncated_stream_is_found(stream):
+    os.truncate(stream, stream.stat().st_size // 2)
+    assert the_one(stream, "footer").severity == "error"
+
+
+def test_damaged_grain_of_a_stream_is_found(stream):
+    poke(stream, 128 * SECTOR + 1000, b"\xff" * 64)
+    found = the_one(stream, "bad-grain")
+    assert found.offset == 128 * SECTOR
+    assert "disk sector 0" in found.message
+
+
+def table_of(path):
+    """Byte of the file where the first table of a stream is, by its footer."""
+    data = path.read_bytes()
+    footer = SparseHeader.parse(data[-2 * SECTOR : -SECTOR], str(path))
+    return struct.unpack_from("<I", data, footer.gd_offset * SECTOR)[0] * SECTOR
+
+
+def test_table_of_a_stream_that_names_another_grain_is_found(stream):
+    table = table_of(stream)
+    poke(stream, table, stream.read_bytes()[table + 4 : table + 8])
+    assert kinds(stream) == ["bad-grain", "markers"]
+
+
+def test_grain_that_the_table_of_a_stream_forgot_is_found(stream):
+    poke(stream, table_of(stream), bytes(4))
+    assert "disk sector 0" in the_one(stream, "markers").message
+
+
+def test_stream_without_its_end_marker_is_warned_about(stream):
+    os.truncate(stream, stream.stat().st_size - SECTOR)
+    assert kinds(stream) == ["markers"]
+
+
+# What is no damage
+
+
+def test_no_disk_is_an_error(tmp_path):
+    with pytest.raises(DiskNotFound):
+        check_disk(tmp_path / "none.vmdk")
+
+
+def test_something_else_is_an_error(tmp_path):
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(NotADisk):
+        check_disk(tmp_path / "notes.txt")
+
+
+def test_one_extent_is_an_error(make_disk):
+    path = make_disk("disk.vmdk", "twoGbMaxExtentSparse", MIB)
+    with pytest.raises(NotADisk, match="descriptor"):
+        check_disk(path.with_name("disk-s001.vmdk"))
+
+
+def test_a_disk_that_is_being_written_is_an_error(disk):
+    with open_disk(disk, writable=True), pytest.raises(DiskInUse):
+        check_disk(disk)
+
+
+def test_zeros_instead_of_a_header_are_a_finding(disk):
+    poke(disk, 0, bytes(SECTOR))
+    (found,) = check_disk(disk)
+    assert found.kind == "not-a-disk"
+    assert "salvage_to" in found.how
+
+
+def test_large_disk_takes_little_time(tmp_path, qemu_img):
+    path = tmp_path / "large.vmdk"
+    qemu_img("create", "-f", "vmdk", path, "1T")  # 64 MiB of tables in each copy
+    with File(path, writable=True) as file:
+        file.write(header_of_large(file).gd_offset * SECTOR + 400, bytes(4))
+    assert kinds(path) == ["directory-entry"]
+
+
+def header_of_large(file):
+    return SparseHeader.parse(file.read(0, SECTOR), file.path)

@@ -1,0 +1,288 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""vmdk_resize: judged by sgdisk, sfdisk and the checkers of the file systems."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.serial
+MIB = 1 << 20
+START = 2048 * 512
+MAKERS = {
+    "ext2": ["mkfs.ext2", "-q", "-F", "-L", "root"],
+    "ext3": ["mkfs.ext3", "-q", "-F", "-L", "root"],
+    "ext4": ["mkfs.ext4", "-q", "-F", "-L", "root"],
+    "xfs": ["mkfs.xfs", "-q", "-f", "-L", "root"],
+    "btrfs": ["mkfs.btrfs", "-q", "-f", "-L", "root"],
+}
+CHECKERS = {
+    "ext2": ["e2fsck", "-fn"],
+    "ext3": ["e2fsck", "-fn"],
+    "ext4": ["e2fsck", "-fn"],
+    "xfs": ["xfs_repair", "-n"],
+    "btrfs": ["btrfs", "check", "--readonly"],
+}
+OLD, NEW = 400 * MIB, 600 * MIB
+
+
+def run(*command, **options):
+    words = [str(word) for word in command]
+    done = subprocess.run(words, check=False, capture_output=True, text=True, **options)
+    assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(tmp_path, monkeypatch):
+    monkeypatch.setenv("VDISK_RUN_DIR", str(tmp_path / "run"))
+    yield
+    assert str(tmp_path) not in Path("/proc/mounts").read_text(encoding="utf-8")
+    assert str(tmp_path) not in run("losetup", "--list", "--noheadings", "--output", "BACK-FILE")
+    assert not [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+
+
+@pytest.fixture
+def guest(tmp_path, modules):
+    """guest(kind, label): a disk of 400 MiB, one partition, one file system with one file."""
+
+    def make(kind="ext4", label="gpt", disk_type="monolithicSparse"):
+        raw, point = tmp_path / "guest.raw", tmp_path / "filling"
+        with open(raw, "wb") as stream:
+            stream.truncate(OLD)
+        start = START
+        if label is None:
+            start, size = 0, OLD
+        else:
+            run("sfdisk", "-q", "--label", label, raw, input="start=2048, type=linux\n")
+            table = json.loads(run("sfdisk", "--json", raw))
+            size = table["partitiontable"]["partitions"][0]["size"] * 512
+        point.mkdir()
+        loop = run("losetup", "-f", "--show", "-o", start, "--sizelimit", size, raw).strip()
+        try:
+            run(*MAKERS[kind], loop)
+            run("mount", loop, point)
+            (point / "kept").write_bytes(bytes(range(256)) * 8192)
+            run("umount", point)
+        finally:
+            run("losetup", "-d", loop)
+        point.rmdir()
+        path = tmp_path / "web01.vmdk"
+        modules.vmdk_clone(src=raw, dest=path, disk_type=disk_type)
+        raw.unlink()
+        return path
+
+    return make
+
+
+@pytest.fixture
+def judge(tmp_path):
+    """judge(kind, path, label): bytes that the file system has, once all checkers are content."""
+
+    def check(kind, path, label="gpt"):
+        raw, part, point = tmp_path / "judge.raw", tmp_path / "judge.part", tmp_path / "judge"
+        run("qemu-img", "convert", "-f", "vmdk", "-O", "raw", path, raw)
+        if label is None:
+            os.rename(raw, part)
+        else:
+            take_partition(raw, part, label)
+        run(*CHECKERS[kind], part)
+        point.mkdir(exist_ok=True)
+        run("mount", "-o", "loop,ro", part, point)
+        try:
+            assert (point / "kept").read_bytes() == bytes(range(256)) * 8192
+            status = os.statvfs(point)
+            return status.f_blocks * status.f_frsize
+        finally:
+            run("umount", point)
+            point.rmdir()
+            part.unlink()
+            raw.unlink(missing_ok=True)
+
+    return check
+
+
+def take_partition(raw, part, label):
+    if label == "gpt":
+        said = run("sgdisk", "-v", raw)
+        assert "No problems found" in said, said
+    said = run("sfdisk", "--verify", raw)
+    assert "No errors" in said, said
+    entry = json.loads(run("sfdisk", "--json", raw))["partitiontable"]["partitions"][0]
+    size = entry["size"] // 2048
+    assert entry["size"] % 2048 == 0 or entry["size"] * 512 < OLD
+    run("dd", f"if={raw}", f"of={part}", "bs=1M", "skip=1", f"count={size}", "conv=sparse")
+    with open(part, "r+b") as stream:
+        stream.truncate(size * MIB)
+
+
+@pytest.mark.parametrize("disk_type", ["monolithicSparse", "twoGbMaxExtentFlat"])
+def test_the_disk_alone(modules, guest, content_by_qemu, tmp_path, disk_type):
+    path = guest(disk_type=disk_type)
+    content = content_by_qemu(path)
+    result = modules.vmdk_resize(path=path, size="600MiB")
+    assert result["changed"]
+    assert result["disk"]["size"] == NEW
+    assert "volume" not in result
+    raw = tmp_path / "after.raw"
+    run("qemu-img", "convert", "-f", "vmdk", "-O", "raw", path, raw)
+    with open(raw, "r+b") as stream:
+        stream.seek(OLD)
+        assert not any(stream.read())
+        stream.truncate(OLD)
+    assert run("sha256sum", raw).split()[0] == content.removeprefix("sha256:")
+    assert not modules.vmdk_resize(path=path, size="600MiB")["changed"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "label"),
+    [
+        ("ext2", "gpt"),
+        ("ext3", "dos"),
+        ("ext4", "gpt"),
+        ("ext4", "dos"),
+        ("ext4", None),
+        ("xfs", "gpt"),
+        ("xfs", "dos"),
+        ("btrfs", "gpt"),
+        ("btrfs", None),
+    ],
+)
+def test_partition_and_file_system(modules, guest, judge, kind, label):
+    path = guest(kind, label)
+    before = judge(kind, path, label)
+    foretold = modules.vmdk_resize(path=path, size=NEW, grow_partition="true", check_mode=True)
+    assert foretold["changed"]
+    assert modules.vmdk_info(path=path)["disk"]["size"] == OLD
+    result = modules.vmdk_resize(path=path, size=NEW, grow_partition="true")
+    assert result["changed"]
+    volume = result["volume"]
+    assert volume["fs"] == kind
+    assert volume["reason"] is None
+    assert volume["partition"] == foretold["volume"]["partition"]
+    assert volume["filesystem"]["after"] - volume["filesystem"]["before"] > 180 * MIB
+    assert judge(kind, path, label) - before > 150 * MIB
+    again = modules.vmdk_resize(path=path, size=NEW, grow_partition="true")
+    assert not again["changed"], again
+    assert not modules.vmdk_resize(path=path, size=NEW, grow_partition="true", check_mode=True)[
+        "changed"
+    ]
+
+
+@pytest.mark.parametrize("disk_type", ["twoGbMaxExtentSparse", "vmfs"])
+def test_every_type_of_disk(modules, guest, judge, disk_type):
+    path = guest("ext4", "gpt", disk_type)
+    before = judge("ext4", path)
+    assert modules.vmdk_resize(path=path, size=NEW, grow_partition="true")["changed"]
+    assert judge("ext4", path) - before > 150 * MIB
+
+
+@pytest.mark.parametrize("which", ["1", "root"])
+def test_the_partition_may_be_named(modules, guest, judge, which):
+    path = guest()
+    assert modules.vmdk_resize(path=path, size=NEW, grow_partition=which)["changed"]
+    assert judge("ext4", path) > 500 * MIB
+
+
+def test_a_disk_that_is_large_enough_already(modules, guest, judge):
+    path = guest()
+    modules.vmdk_resize(path=path, size=NEW)
+    result = modules.vmdk_resize(path=path, size=NEW, grow_partition="true")
+    assert result["changed"]
+    assert judge("ext4", path) > 500 * MIB
+
+
+def test_there_is_no_such_partition(modules, guest, digest_of_file):
+    path = guest()
+    before = digest_of_file(path)
+    failed = modules.fail("vmdk_resize", path=path, size=NEW, grow_partition="home")
+    assert "home" in failed["msg"]
+    assert digest_of_file(path) == before
+
+
+def table(tmp_path, modules, lines, label="gpt", swap=None):
+    """A disk with these partitions; partition number `swap` holds swap space."""
+    raw, path = tmp_path / "table.raw", tmp_path / "table.vmdk"
+    with open(raw, "wb") as stream:
+        stream.truncate(100 * MIB)
+    run("sfdisk", "-q", "--label", label, raw, input=lines)
+    run("mkfs.ext4", "-q", "-F", "-E", f"offset={START}", raw, "40M")
+    if swap is not None:
+        run("mkswap", "-q", f"--offset={swap}", raw)
+    modules.vmdk_clone(src=raw, dest=path)
+    return path
+
+
+TWO = "start=2048, size=40M, type=linux\nstart=50M, type=swap\n"
+
+
+@pytest.mark.parametrize("label", ["gpt", "dos"])
+def test_nothing_may_lie_behind(modules, tmp_path, label, digest_of_file):
+    path = table(tmp_path, modules, TWO, label)
+    before = digest_of_file(path)
+    failed = modules.fail("vmdk_resize", path=path, size="200MiB", grow_partition="1")
+    assert "partition 2" in failed["msg"]
+    assert digest_of_file(path) == before
+
+
+@pytest.mark.parametrize("label", ["gpt", "dos"])
+def test_what_cannot_grow_is_reported(modules, tmp_path, label):
+    path = table(tmp_path, modules, TWO, label)
+    result = modules.vmdk_resize(path=path, size="200MiB", grow_partition="true")
+    assert result["changed"]
+    assert result["disk"]["size"] == 200 * MIB
+    assert result["volume"]["number"] == 2
+    assert "not a file system" in result["volume"]["reason"]
+    assert not modules.vmdk_resize(path=path, size="200MiB", grow_partition="true")["changed"]
+
+
+def test_smaller_is_an_error(modules, guest, digest_of_file):
+    path = guest()
+    before = digest_of_file(path)
+    for check_mode in (True, False):
+        failed = modules.fail("vmdk_resize", check_mode, path=path, size="100MiB")
+        assert "smaller" in failed["msg"]
+    assert digest_of_file(path) == before
+
+
+def test_a_disk_with_a_child_stays(modules, guest, tmp_path):
+    path = guest()
+    modules.vmdk_clone(src=path, dest=tmp_path / "child.vmdk", linked=True)
+    for grow in ("true", "false"):
+        failed = modules.fail("vmdk_resize", path=path, size=NEW, grow_partition=grow)
+        assert "children" in failed["msg"]
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs"])
+def test_killed_at_any_moment_and_run_again(modules, guest, judge, tmp_path, kind):
+    path = guest(kind)
+    whole = tmp_path / "whole.vmdk"
+    shutil.copy(path, whole)
+    name = "ansible_collections.vdisk.lifecycle.plugins.modules.vmdk_resize"
+    options = {"path": str(path), "size": str(NEW), "grow_partition": "true"}
+    for moment in range(5):
+        shutil.copy(whole, path)
+        process = subprocess.Popen(
+            [sys.executable, "-m", name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": options}).encode())
+        process.stdin.close()
+        time.sleep(0.25 + 0.15 * moment)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        time.sleep(0.3)  # a program that it had started may be at work still
+        modules.vmdk_resize(**options)
+        assert judge(kind, path) > 500 * MIB
+        assert not modules.vmdk_resize(**options)["changed"]

@@ -1,0 +1,338 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Laying extents anew: what comes out, what is refused, and what a killed job leaves."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+
+import pytest
+
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.device import read
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import (
+    CorruptDisk,
+    DiskInUse,
+    NoSpace,
+    TruncatedDisk,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk import rebuild
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.create import create_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.defragment import (
+    defragment,
+    fragmentation,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.header import (
+    SECTOR,
+    SparseHeader,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.layout import DiskSpec
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo import create_child
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.shrink import shrink, surplus
+
+GRAIN = 64 << 10
+SIZE = 10 * GRAIN
+_KILLED = 77
+BOTH = pytest.mark.parametrize("operation", [defragment, shrink])
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # xdist has threads
+
+
+@pytest.fixture
+def untidy(tmp_path):
+    """untidy(disk_type): a disk whose grains lie back to front; two of nine hold zeros."""
+
+    def make(disk_type="monolithicSparse", folder=tmp_path, size=SIZE):
+        path = folder / "disk.vmdk"
+        create_disk(path, DiskSpec(size, disk_type))
+        with open_disk(path, writable=True) as disk:
+            for grain in reversed(range(9)):
+                disk.write(grain * GRAIN, bytes([grain + 1]) * GRAIN)
+            disk.write(3 * GRAIN, bytes(2 * GRAIN))
+        return path
+
+    return make
+
+
+def header_of(path):
+    return SparseHeader.parse(path.read_bytes()[:SECTOR], str(path))
+
+
+def entries_of(path):
+    """The table entries of the first grains, from both tables."""
+    data, header = path.read_bytes(), header_of(path)
+    found = []
+    for directory in (header.rgd_offset, header.gd_offset):
+        (table,) = struct.unpack_from("<I", data, directory * SECTOR)
+        found.append(struct.unpack_from("<10I", data, table * SECTOR))
+    assert found[0] == found[1]
+    return found[0]
+
+
+def set_entry(path, grain, value):
+    data, header = bytearray(path.read_bytes()), header_of(path)
+    for directory in (header.rgd_offset, header.gd_offset):
+        (table,) = struct.unpack_from("<I", data, directory * SECTOR)
+        struct.pack_into("<I", data, table * SECTOR + 4 * grain, value)
+    path.write_bytes(data)
+
+
+def test_defragment_lays_grains_in_order_behind_the_tables(untidy):
+    path = untidy()
+    assert fragmentation(path).layout.fragments == 9
+    assert defragment(path)
+    first = header_of(path).overhead
+    assert entries_of(path) == (*range(first, first + 9 * 128, 128), 0)
+    assert path.stat().st_size == first * SECTOR + 9 * GRAIN
+
+
+def test_shrink_gives_up_grains_of_zeros(untidy, content_of):
+    path = untidy()
+    content = content_of(path)
+    assert shrink(path) == 2 * GRAIN
+    first = header_of(path).overhead
+    assert entries_of(path)[2:6] == (first + 2 * 128, 0, 0, first + 3 * 128)
+    assert header_of(path).version == 1
+    assert content_of(path) == content
+
+
+def test_shrunk_child_hides_its_parent_with_zeroed_grains(untidy, tmp_path, content_of):
+    base, child = untidy(), tmp_path / "child.vmdk"
+    create_child(base, child)
+    with open_disk(child, writable=True) as disk:
+        disk.write(0, bytes(2 * GRAIN))
+        disk.write(5 * GRAIN, b"x" * GRAIN)
+    content = content_of(child)
+    assert shrink(child) == 2 * GRAIN
+    assert entries_of(child)[:2] == (1, 1)
+    assert header_of(child).version == 2
+    assert header_of(child).has_zeroed_grains
+    assert content_of(child) == content
+
+
+def test_zeroed_grains_stay(untidy, tmp_path, content_of):
+    base, child = untidy(), tmp_path / "child.vmdk"
+    create_child(base, child)
+    with open_disk(child, writable=True) as disk:
+        disk.write(0, bytes(GRAIN) + b"y" * GRAIN)
+    shrink(child)
+    with open_disk(child, writable=True) as disk:
+        disk.write(8 * GRAIN, b"x" * GRAIN)
+        disk.write(7 * GRAIN, b"x" * GRAIN)
+    content = content_of(child)
+    assert defragment(child)
+    assert entries_of(child)[0] == 1
+    assert content_of(child) == content
+
+
+def test_holes_of_the_file_stay_holes(untidy):
+    path = untidy()
+    with open_disk(path, writable=True) as disk:
+        disk.zero(0, 8 * GRAIN)
+    before = path.stat().st_blocks
+    assert defragment(path)
+    assert path.stat().st_blocks <= before
+
+
+@BOTH
+def test_descriptor_stays_byte_for_byte(untidy, operation):
+    path = untidy()
+    header = header_of(path)
+    place = slice(SECTOR, SECTOR * (1 + header.descriptor_size))
+    before = path.read_bytes()[place]
+    assert operation(path)
+    assert path.read_bytes()[place] == before
+
+
+def test_free_ranges_count_as_zeros(untidy):
+    path = untidy()
+    assert surplus(path) == 2 * GRAIN
+    assert surplus(path, free=[(0, GRAIN), (2 * GRAIN, 3 * GRAIN - 1)]) == 3 * GRAIN
+
+
+@pytest.mark.parametrize("grains", [(0, 1), (2, 3), (5, 7), (6, 9)])
+def test_free_ranges_are_those_of_the_whole_disk(untidy, small_split, grains):
+    path = untidy("twoGbMaxExtentSparse")
+    free = [(grains[0] * GRAIN, grains[1] * GRAIN)]
+    assert surplus(path, free=free) == surplus(path) + free[0][1] - free[0][0]
+
+
+def test_flat_extents_that_share_a_file(tmp_path, content_of):
+    """As in disks whose partitions are separate extents of one file."""
+    path, flat = tmp_path / "disk.vmdk", tmp_path / "disk-flat.vmdk"
+    create_disk(path, DiskSpec(4 * GRAIN, "monolithicFlat"))
+    flat.write_bytes(b"a" * GRAIN + bytes(2 * GRAIN) + b"b" * GRAIN)
+    line = f'RW {4 * 128} FLAT "disk-flat.vmdk" 0'
+    two = 'RW 256 FLAT "disk-flat.vmdk" 0\nRW 256 FLAT "disk-flat.vmdk" 256'
+    assert line in path.read_text()
+    path.write_text(path.read_text().replace(line, two))
+    content = content_of(path)
+    assert surplus(path) == 2 * GRAIN
+    assert shrink(path) == 2 * GRAIN
+    assert content_of(path) == content
+    assert shrink(path) == 0
+
+
+# What is refused
+
+
+@BOTH
+def test_grain_in_two_places_is_refused(untidy, operation):
+    path = untidy()
+    set_entry(path, 0, entries_of(path)[5])
+    before = path.read_bytes()
+    with pytest.raises(CorruptDisk, match="share"):
+        operation(path)
+    assert path.read_bytes() == before
+
+
+@BOTH
+def test_truncated_grain_is_refused(untidy, operation):
+    path = untidy()
+    os.truncate(path, path.stat().st_size - 1000)
+    before = path.read_bytes()
+    with pytest.raises(TruncatedDisk, match="grain 0"):
+        operation(path)
+    assert path.read_bytes() == before
+
+
+@BOTH
+def test_disk_that_was_not_closed_is_refused(untidy, operation):
+    path = untidy()
+    data = bytearray(path.read_bytes())
+    data[72] = 1
+    path.write_bytes(data)
+    with pytest.raises(CorruptDisk, match="not closed"):
+        operation(path)
+
+
+@BOTH
+def test_disk_that_somebody_reads_is_refused(untidy, operation):
+    path = untidy()
+    with open_disk(path), pytest.raises(DiskInUse):
+        operation(path)
+
+
+@BOTH
+def test_a_vmware_lock_is_respected(untidy, operation, tmp_path):
+    path = untidy()
+    (tmp_path / "disk.vmdk.lck").mkdir()
+    (tmp_path / "disk.vmdk.lck" / "M1.lck").touch()
+    with pytest.raises(DiskInUse, match="VMware"):
+        operation(path)
+
+
+@BOTH
+def test_too_little_space_is_told_before_anything_is_written(untidy, operation, monkeypatch):
+    path = untidy()
+    before = path.read_bytes()
+
+    def full(folder, size):
+        raise NoSpace("too full", path=folder, expected=size)
+
+    monkeypatch.setattr(rebuild, "require_space", full)
+    with pytest.raises(NoSpace):
+        operation(path)
+    assert path.read_bytes() == before
+    assert not path.with_name("disk.vmdk.vdisk-tmp").exists()
+
+
+def test_an_error_on_the_way_leaves_nothing(untidy, monkeypatch):
+    path = untidy()
+    before = path.read_bytes()
+    monkeypatch.setattr(rebuild, "replace_durably", _fail)
+    with pytest.raises(NoSpace):
+        defragment(path)
+    assert [name.name for name in path.parent.iterdir()] == ["disk.vmdk"]
+    assert path.read_bytes() == before
+
+
+def _fail(*_ignored):
+    raise NoSpace("no space left")
+
+
+# Killed
+
+
+def _killed_at(number, torn, action):
+    """Run it in a process that dies before change `number`, or in the middle of it."""
+    child = os.fork()
+    if child == 0:
+        try:
+            _arm(number, torn)
+            action()
+            os._exit(0)
+        except BaseException:
+            os._exit(1)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in (0, _KILLED)
+    return status == _KILLED
+
+
+def _arm(number, torn):
+    left = [number]
+
+    def dying(name, original):
+        def call(*arguments):
+            if left[0] == 0:
+                if torn and name == "pwrite":
+                    fd, data, offset = arguments
+                    original(fd, memoryview(data)[: len(data) // 2], offset)
+                os._exit(_KILLED)
+            left[0] -= 1
+            return original(*arguments)
+
+        return call
+
+    for name in ("pwrite", "ftruncate", "replace", "unlink"):
+        setattr(os, name, dying(name, getattr(os, name)))
+
+
+@pytest.mark.parametrize("disk_type", ["monolithicSparse", "twoGbMaxExtentSparse"])
+@pytest.mark.parametrize("torn", [False, True])
+@BOTH
+def test_killed_at_every_write(untidy, tmp_path, small_split, operation, disk_type, torn):
+    (tmp_path / "whole").mkdir()
+    folder = tmp_path / "crash"
+    content = _content(untidy(disk_type, tmp_path / "whole"))
+    for number in range(300):
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(tmp_path / "whole", folder)
+        path = folder / "disk.vmdk"
+        died = _killed_at(number, torn, lambda path=path: operation(path))
+        assert _content(path) == content
+        operation(path)
+        assert _content(path) == content
+        assert not operation(path)
+        assert not list(folder.glob("*.vdisk-*"))
+        if not died:
+            assert number > 5
+            return
+    pytest.fail("the operation never ends")
+
+
+def _content(path):
+    with open_disk(path) as disk:
+        assert disk.flags == []
+        return bytes(read(disk, 0, disk.size))
+
+
+# Judged by others
+
+
+@BOTH
+@pytest.mark.parametrize("subformat", ["monolithicSparse", "twoGbMaxExtentSparse"])
+def test_qemu_reads_and_writes_what_was_laid_anew(
+    tmp_path, qemu_img, qemu_io, operation, subformat, content_of
+):
+    path = tmp_path / "disk.vmdk"
+    qemu_img("create", "-f", "vmdk", "-o", f"subformat={subformat}", path, "100M")
+    qemu_io(path, "write -P 1 70M 1M", "write -P 2 1M 100k", "write -P 0 40M 64k")
+    qemu_img("convert", "-O", "raw", path, tmp_path / "before.raw")
+    assert operation(path)
+    qemu_img("convert", "-O", "raw", path, tmp_path / "after.raw")
+    assert (tmp_path / "after.raw").read_bytes() == (tmp_path / "before.raw").read_bytes()
+    qemu_img("check", path)
+    qemu_io(path, "write -P 9 50M 64k", "read -P 9 50M 64k", "read -P 1 70M 1M")
+    assert content_of(path)[50 << 20 :][:GRAIN] == b"\x09" * GRAIN

@@ -1,0 +1,220 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: BSD-2-Clause
+# Private to vdisk.lifecycle: not an API for other collections.
+"""Bytes anywhere in a disk, and the entries of its data base: read and written."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import os
+import typing as t
+
+from .._device.compare import compare
+from .._device.copy import GRAIN, PIECE, copy
+from .._device.device import read
+from .._device.errors import InvalidRequest, ReadOnlyDisk
+from .._device.extent import Extent, Kind, pieces
+from .._device.files import TEMPORARY_SUFFIX, remove_if_there, replace_durably
+from .._device.memory import MemoryDevice
+from .._device.progress import Silent
+from .._device.raw import RawDevice
+from .._device.slice import SliceDevice
+from .._device.units import human_size
+from .._vmdk.disk import Disk
+from .._vmdk.metadata import canonical_uuid, check_key, set_metadata
+from .inspect_disk import inspect, is_point
+from .plan import Plan, Result
+
+if t.TYPE_CHECKING:
+    from .._device.device import Device
+    from .._device.progress import Progress
+    from .access import Access, AnyDisk
+
+RETURNED = 1 << 20  # bytes: more goes to a file, not through Ansible's result
+
+
+@dataclasses.dataclass(frozen=True)
+class EditRequest:
+    """What to read or write at byte `offset`, and the entries the data base shall (not) have.
+
+    content or src: what to write. length without them: how much to read, to dest if named.
+    """
+
+    path: str
+    access: Access
+    offset: int = 0
+    length: int | None = None
+    content: bytes | None = None
+    src: str | None = None
+    dest: str | None = None
+    metadata: dict[str, str] = dataclasses.field(default_factory=dict)
+    remove_metadata: list[str] = dataclasses.field(default_factory=list)
+    uuid: str | None = None
+    progress: Progress = dataclasses.field(default_factory=Silent)
+
+    @property
+    def writes(self) -> bool:
+        return self.content is not None or self.src is not None
+
+
+def plan_edit(request: EditRequest) -> Plan:
+    """Change only what differs. Raises ReadOnlyDisk, OutOfRange, UnsupportedDisk, …"""
+    with request.access.open(request.path) as disk:
+        before = inspect(disk)
+        entries, dropped = _metadata_changes(request, disk, before)
+        place = _first_difference(request, disk)
+        result, stale = _read(request, disk)
+    if place is not None:
+        with request.access.open(request.path, writable=True):
+            pass  # whatever forbids it is told now, in check mode too
+    if place is None and not stale and not entries and not dropped:
+        return Plan(before, before, {"disk": before, "bytes_written": 0, **result})
+    after = _predicted(before, entries, dropped)
+    if place is not None:
+        after["first_difference"] = place
+
+    def apply() -> Result:
+        written = _write(request) if place is not None else 0
+        if stale:
+            _fetch(request)
+        if entries or dropped:
+            set_metadata(request.path, entries, remove=dropped)
+        with request.access.open(request.path) as disk:
+            return {"disk": inspect(disk), "bytes_written": written, **result}
+
+    return Plan(before, after, {"disk": after, **result}, apply)
+
+
+# Bytes
+
+
+def _source(request: EditRequest) -> Device:
+    """What shall be in the disk."""
+    device: Device
+    if request.src is None:
+        device = MemoryDevice(request.content or b"")
+    else:
+        device = RawDevice.open(request.src)
+    device.size = device.check_range(0, request.length)
+    return device
+
+
+def _first_difference(request: EditRequest, disk: AnyDisk) -> int | None:
+    """The first byte of the disk that is not yet as it shall be."""
+    if not request.writes:
+        return None
+    with _source(request) as source:
+        disk.check_range(request.offset, source.size)
+        found = compare(SliceDevice(disk, request.offset, source.size), source)
+    if found is not None and is_point(disk):
+        raise ReadOnlyDisk(
+            "a restore point is never changed",
+            path=request.path,
+            hint="Restore it, then change the disk.",
+        )
+    return None if found is None else request.offset + found
+
+
+def _write(request: EditRequest) -> int:
+    """The bytes that were written: those runs of 64 KiB that differ."""
+    written = 0
+    with _source(request) as source, request.access.open(request.path, writable=True) as disk:
+        request.progress.start(os.path.basename(request.path), source.size)
+        for piece in pieces([Extent(0, source.size, Kind.DATA)], PIECE):
+            wanted = read(source, piece.offset, piece.length)
+            found = read(disk, request.offset + piece.offset, piece.length)
+            for start in range(0, piece.length, GRAIN):
+                part = wanted[start : start + GRAIN]
+                if part != found[start : start + GRAIN]:
+                    disk.write(request.offset + piece.offset + start, part)
+                    written += len(part)
+            request.progress.advance(piece.length)
+        disk.flush()
+        request.progress.finish()
+    return written
+
+
+def _read(request: EditRequest, disk: AnyDisk) -> tuple[Result, bool]:
+    """(what the result says, whether the file `dest` has to be written)."""
+    if request.writes or (request.length is None and request.dest is None):
+        return {}, False
+    length = disk.check_range(request.offset, request.length)
+    if request.dest is not None:
+        return {"dest": request.dest}, _differs(request.dest, disk, request.offset, length)
+    if length > RETURNED:
+        raise InvalidRequest(
+            f"{human_size(length)} are too much for a result",
+            path=request.path,
+            expected=f"at most {human_size(RETURNED)}",
+            hint="Name a file as dest.",
+        )
+    data = bytes(read(disk, request.offset, length))
+    result: Result = {"content_base64": base64.b64encode(data).decode("ascii")}
+    try:
+        result["content"] = data.decode("utf-8")
+    except UnicodeDecodeError:
+        result["content"] = None
+    return result, False
+
+
+def _differs(dest: str, disk: AnyDisk, offset: int, length: int) -> bool:
+    if not os.path.lexists(dest):
+        return True
+    with RawDevice.open(dest) as there:
+        return compare(there, SliceDevice(disk, offset, length)) is not None
+
+
+def _fetch(request: EditRequest) -> None:
+    """The file `dest`, whole or not at all."""
+    dest = request.dest or ""
+    temporary = dest + TEMPORARY_SUFFIX
+    remove_if_there(temporary)  # left by a killed job
+    try:
+        with request.access.open(request.path) as disk:
+            length = disk.check_range(request.offset, request.length)
+            with RawDevice.create(temporary, length) as target:
+                source = SliceDevice(disk, request.offset, length)
+                copy(source, target, target_is_zero=True, progress=request.progress, label=dest)
+                target.flush()
+        replace_durably(temporary, dest)
+    finally:
+        remove_if_there(temporary)
+
+
+# The data base
+
+
+def _metadata_changes(
+    request: EditRequest, disk: AnyDisk, before: Result
+) -> tuple[dict[str, str], list[str]]:
+    """(entries to set, entries to drop) as far as they differ. Keys match in any case."""
+    wanted = {check_key(key): value for key, value in request.metadata.items()}
+    dropped = [check_key(key) for key in request.remove_metadata]
+    if request.uuid is not None:
+        wanted["uuid"] = canonical_uuid(request.uuid)
+    if not wanted and not dropped:
+        return {}, []
+    if not isinstance(disk, Disk):
+        raise InvalidRequest("has no data base: it is no hosted VMDK", path=request.path)
+    there = {key.lower(): value for key, value in before["metadata"].items()}
+    both = {key.lower() for key in wanted} & {key.lower() for key in dropped}
+    if both:
+        raise InvalidRequest(f"cannot both set and remove {', '.join(sorted(both))}")
+    entries = {key: value for key, value in wanted.items() if not _is_set(there, key, value)}
+    return entries, [key for key in dropped if key.lower() in there]
+
+
+def _is_set(there: dict[str, str], key: str, value: str) -> bool:
+    found = there.get(key.lower())
+    if found is not None and key.lower() == "uuid":
+        return found.lower() == value.lower()
+    return found == value
+
+
+def _predicted(before: Result, entries: dict[str, str], dropped: list[str]) -> Result:
+    if "metadata" not in before:
+        return dict(before)
+    gone = {key.lower() for key in (*dropped, *entries)}
+    kept = {key: value for key, value in before["metadata"].items() if key.lower() not in gone}
+    return {**before, "metadata": {**kept, **entries}}

@@ -1,0 +1,220 @@
+#!/usr/bin/python
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: vmdk_snapshot
+short_description: Redo logs of a VMDK - make, commit, revert, rebase, attach
+version_added: 0.1.0
+author:
+  - The vdisk.lifecycle authors (@vdisk-lifecycle)
+description:
+  - A redo log is a child disk. It holds what is written from the moment it is made on; everything
+    else is read from its parent, which nobody writes to as long as it has children.
+  - This module works on the disks themselves, while no virtual machine has them open. The snapshots
+    of a virtual machine on a host are kept by that host.
+extends_documentation_fragment:
+  - vdisk.lifecycle.attributes
+  - vdisk.lifecycle.attributes.progress
+  - vdisk.lifecycle.options.allow_outside
+options:
+  path:
+    description:
+      - The disk that the redo log is of, that is, the parent.
+    type: path
+    required: true
+  child:
+    description:
+      - The redo log. The name must end in C(.vmdk).
+      - If you do not say, it is the only child beside the disk; where there is none,
+        O(state=present) makes C(web01-000001.vmdk) for C(web01.vmdk), or the next number that is
+        free, as VMware does.
+    type: path
+  state:
+    description:
+      - V(present) makes an empty child over the disk.
+      - V(absent) commits. What the child holds goes into the disk, and the child is removed; the
+        disk is larger afterwards if the child was. Children of the child become children of the
+        disk. A disk with further children is not committed to, because they would no longer fit.
+        A commit that was killed leaves a chain that reads as before, and the next run finishes it;
+        until then, the child cannot be changed, and the parent not be used alone.
+      - V(reverted) throws away what the child holds. It reads as its parent again.
+      - V(rebased) puts the child of O(path) onto O(parent). The child reads the same before and
+        after, because what differs between the two parents is copied into it first; where they are
+        equal, nothing is. With O(unsafe=true) nothing is read or copied.
+      - V(attached) glues a child onto O(path) after one of them was moved. Nothing but the child's
+        descriptor changes. The parent is the right one if it has the content id that the child
+        names, or the content that O(parent_digest) names.
+    type: str
+    choices:
+      - present
+      - absent
+      - reverted
+      - rebased
+      - attached
+    default: present
+  disk_type:
+    description:
+      - How a new child is laid out in files. V(monolithicSparse) if you do not say.
+    type: str
+    choices:
+      - monolithicSparse
+      - twoGbMaxExtentSparse
+  parent:
+    description:
+      - The new parent. Needed with O(state=rebased).
+    type: path
+  parent_digest:
+    description:
+      - The digest of the parent's content when the child was made, as
+        M(vdisk.lifecycle.vmdk_info) told it, such as C(sha256:9f86d0...).
+      - With O(state=attached), proves a parent whose content id was changed.
+    type: str
+  unsafe:
+    description:
+      - With O(state=rebased) or O(state=attached), takes the new parent unseen. Where the child
+        holds nothing of its own, it then reads whatever that parent has there, and the child gets a
+        new content id.
+    type: bool
+    default: false
+notes:
+  - Children are looked for in the folder of their parent. Those that lie elsewhere, as linked
+    clones may, are not seen; and a child that lies elsewhere is not committed.
+seealso:
+  - module: vdisk.lifecycle.vmdk_clone
+  - module: vdisk.lifecycle.vmdk_rename
+"""
+
+EXAMPLES = r"""
+- name: From here on, changes go to web01-000001.vmdk
+  vdisk.lifecycle.vmdk_snapshot:
+    path: /srv/vm/web01.vmdk
+
+- name: Forget them
+  vdisk.lifecycle.vmdk_snapshot:
+    path: /srv/vm/web01.vmdk
+    state: reverted
+
+- name: Keep them
+  vdisk.lifecycle.vmdk_snapshot:
+    path: /srv/vm/web01.vmdk
+    state: absent
+
+- name: A linked clone gets a copy of its template as its parent
+  vdisk.lifecycle.vmdk_snapshot:
+    path: /srv/templates/debian.vmdk
+    child: /srv/vm/web02.vmdk
+    parent: /srv/vm/debian.vmdk
+    state: rebased
+    allow_outside: [/srv/templates]
+
+- name: The template was moved; the linked clone follows
+  vdisk.lifecycle.vmdk_snapshot:
+    path: /srv/golden/debian.vmdk
+    child: /srv/vm/web03.vmdk
+    state: attached
+    allow_outside: [/srv/golden]
+"""
+
+RETURN = r"""
+disk:
+  description: The child, or with O(state=absent) the disk it was committed to, as
+    M(vdisk.lifecycle.vmdk_info) describes it. In check mode, what is known before the change.
+  returned: success
+  type: dict
+  sample:
+    path: /srv/vm/web01-000001.vmdk
+    disk_type: monolithicSparse
+    size: 10737418240
+    chain: [/srv/vm/web01-000001.vmdk, /srv/vm/web01.vmdk]
+removed:
+  description: The files of the committed child, or those that would go in check mode.
+  returned: when O(state=absent)
+  type: list
+  elements: str
+  sample: [/srv/vm/web01-000001.vmdk]
+transfer:
+  description: What the commit cost, in bytes and seconds.
+  returned: when a child was committed
+  type: dict
+  sample:
+    bytes_total: 67108864
+    bytes_read: 67108864
+    bytes_written: 66977792
+    bytes_zero: 131072
+    bytes_reused: 0
+    seconds: 0.093
+    rate: 721600688
+    transport: file
+    transport_reason: local file
+bytes_written:
+  description: The bytes that were copied into the child so that it reads the same.
+  returned: when a child was rebased, unless O(unsafe=true)
+  type: int
+  sample: 131072
+"""
+
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import Plan
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.snapshot_disk import (
+    SnapshotRequest,
+    plan_absent,
+    plan_attached,
+    plan_present,
+    plan_rebased,
+    plan_reverted,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
+    ALLOW_OUTSIDE_SPEC,
+    VmdkModule,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.types import CHILD_TYPES
+
+PLANS = {
+    "present": plan_present,
+    "absent": plan_absent,
+    "reverted": plan_reverted,
+    "rebased": plan_rebased,
+    "attached": plan_attached,
+}
+
+
+def make_plan(module: VmdkModule) -> Plan:
+    """Read the options; the job decides."""
+    params = module.params
+    request = SnapshotRequest(
+        path=params["path"],
+        child=params["child"],
+        parent=params["parent"],
+        disk_type=params["disk_type"],
+        parent_digest=params["parent_digest"],
+        unsafe=params["unsafe"],
+        access=module.access,
+        progress=module.progress,
+    )
+    return PLANS[params["state"]](request)
+
+
+def main() -> None:
+    """Entry point."""
+    module = VmdkModule(
+        argument_spec={
+            **ALLOW_OUTSIDE_SPEC,
+            "path": {"type": "path", "required": True},
+            "child": {"type": "path"},
+            "state": {"type": "str", "choices": list(PLANS), "default": "present"},
+            "disk_type": {"type": "str", "choices": list(CHILD_TYPES)},
+            "parent": {"type": "path"},
+            "parent_digest": {"type": "str"},
+            "unsafe": {"type": "bool", "default": False},
+        },
+        required_if=[("state", "rebased", ("parent",))],
+        supports_check_mode=True,
+    )
+    module.execute(make_plan)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,8 +5,8 @@
     VDISK_PASSPHRASE=... python3 restore.py REPOSITORY POINT DISK OUTPUT
 
 POINT is the id or the name of a restore point, DISK is disk0 for single disks. OUTPUT becomes a
-sparse raw image. Needs: python3 -m pip install zstandard blake3 cryptography. The format is
-explained in repository-format.md; the comments here name its sections.
+sparse raw image, once all of it is restored. Needs: python3 -m pip install zstandard blake3
+cryptography. The format is explained in repository-format.md; the comments here name its sections.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import os
 import struct
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import zstandard
 from blake3 import blake3
@@ -41,13 +41,21 @@ def signed(path: Path, sign_key: bytes | None) -> dict[str, Any]:  # Signed docu
     body, signature, tail = data[:-68], data[-68:-4], data[-4:]
     right = hmac.new(sign_key, body, "sha256") if sign_key else blake3(body)
     if tail != b'"\n}\n' or signature != right.hexdigest().encode():
-        sys.exit(f"{path}: its signature does not fit its content")
+        raise ValueError(f"{path}: its signature does not fit its content")
     return json.loads(data)
 
 
+def files(folder: Path, pattern: str) -> list[Path]:  # Files
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+
+
 def unlock(folder: Path, repository: str, passphrase: bytes) -> bytes:  # Keys
-    for path in folder.glob("keys/*.json"):
-        key = signed(path, None)
+    for path in files(folder, "keys/*.json"):
+        try:
+            key = signed(path, None)
+        except (OSError, ValueError) as error:  # another key may do
+            print(f"not tried: {error}", file=sys.stderr)
+            continue
         salt, nonce, wrapped = (bytes.fromhex(key[part]) for part in ("salt", "nonce", "wrapped"))
         wrapping_key = Scrypt(salt=salt, length=32, n=key["n"], r=key["r"], p=key["p"])
         bound_to = f"vdisk key {repository} {key['id']}".encode()
@@ -62,6 +70,8 @@ class Repository:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         config = json.loads((folder / "repo.json").read_bytes())  # repo.json
+        if config["min_reader"] > 1:
+            sys.exit(f"{folder}: its format {config['min_reader']} is newer than this script")
         self.master = self.id_key = self.sign_key = None
         if config["cipher"] != "none":
             passphrase = os.environb.get(b"VDISK_PASSPHRASE", b"")
@@ -71,53 +81,78 @@ class Repository:
         self.chunk_size = signed(folder / "repo.json", self.sign_key)["chunk_size"]
 
     def point(self, wanted: str) -> dict[str, Any]:  # Manifests
-        for path in self.folder.glob("backups/*/*.json"):
+        found = []
+        for path in files(self.folder, "backups/*/*.json"):
             if path.stem == wanted or json.dumps(wanted).encode() in path.read_bytes():
                 point = signed(path, self.sign_key)
                 if wanted in (point["id"], point["name"]):
-                    return point
-        sys.exit(f"there is no restore point {wanted}")
+                    found.append(point)
+        if len(found) > 1:
+            ids = ", ".join(f"{point['id']} of {point['source']['name']}" for point in found)
+            sys.exit(f"more than one restore point is called {wanted}, name its id: {ids}")
+        return found[0] if found else sys.exit(f"there is no restore point {wanted}")
 
     def blob(
         self, pack: str, number: int, offset: int, length: int, raw: bool, blob_id: bytes
     ) -> bytes:
         path = self.folder / "packs" / pack[:2] / pack  # Packs
-        with path.open("rb") as file:
-            salt = file.read(36)[4:]
-            file.seek(offset)
-            data = file.read(length)
-        if self.master:
-            aes = AESGCM(derive(self.master, b"vdisk pack", salt))
-            data = aes.decrypt(number.to_bytes(12, "little"), data, blob_id)
-        content = data if raw else zstandard.ZstdDecompressor().decompress(data)
-        if blake3(content, key=self.id_key).digest() != blob_id:
-            sys.exit(f"{path}: the blob at byte {offset} holds other content than its id says")
-        return content
+        try:
+            with path.open("rb") as file:
+                salt = file.read(36)[4:]
+                file.seek(offset)
+                data = file.read(length)
+            if self.master:
+                aes = AESGCM(derive(self.master, b"vdisk pack", salt))
+                data = aes.decrypt(number.to_bytes(12, "little"), data, blob_id)
+            content = data if raw else zstandard.ZstdDecompressor().decompress(data)
+            if blake3(content, key=self.id_key).digest() == blob_id:
+                return content
+            reason = "it holds other content than its id says"
+        except InvalidTag:
+            reason = "it was changed or cut short"
+        except (OSError, zstandard.ZstdError) as error:
+            reason = str(error)
+        raise ValueError(f"{path}: the blob at byte {offset} is damaged: {reason}")
+
+
+def write(repository: Repository, disk: dict[str, Any], image: BinaryIO) -> None:
+    for group, ref in enumerate(disk["maps"]):
+        if ref is None:  # all zeros
+            continue
+        where = (ref[part] for part in ("pack", "number", "offset", "length", "raw"))
+        entries = repository.blob(*where, bytes.fromhex(ref["id"]))
+        for index, entry in enumerate(ENTRY.iter_unpack(entries)):  # Maps
+            pack, number, offset, length, chunk_id = entry
+            if length == 0:  # all zeros
+                continue
+            stored, raw = length & ~RAW, bool(length & RAW)
+            image.seek((group * GROUP + index) * repository.chunk_size)
+            image.write(repository.blob(pack.hex(), number, offset, stored, raw, chunk_id))
+    image.truncate(disk["size"])
+    os.fsync(image.fileno())
 
 
 def main(folder: str, wanted: str, disk_name: str, output: str) -> None:
+    if os.path.lexists(output):
+        sys.exit(f"{output}: it is there already")
     repository = Repository(Path(folder))
     disks = {disk["name"]: disk for disk in repository.point(wanted)["disks"]}
     if disk_name not in disks:
         sys.exit(f"the restore point has no disk {disk_name}, only {', '.join(disks)}")
-    with open(output, "xb") as image:
-        for group, ref in enumerate(disks[disk_name]["maps"]):
-            if ref is None:  # all zeros
-                continue
-            where = (ref[part] for part in ("pack", "number", "offset", "length", "raw"))
-            entries = repository.blob(*where, bytes.fromhex(ref["id"]))
-            for index, entry in enumerate(ENTRY.iter_unpack(entries)):  # Maps
-                pack, number, offset, length, chunk_id = entry
-                if length == 0:  # all zeros
-                    continue
-                stored, raw = length & ~RAW, bool(length & RAW)
-                image.seek((group * GROUP + index) * repository.chunk_size)
-                image.write(repository.blob(pack.hex(), number, offset, stored, raw, chunk_id))
-        image.truncate(disks[disk_name]["size"])
-        os.fsync(image.fileno())
+    partial = f"{output}.{os.getpid()}.partial"
+    try:
+        with open(partial, "xb") as image:
+            write(repository, disks[disk_name], image)
+        os.rename(partial, output)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 5:
         sys.exit(__doc__)
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))

@@ -26,7 +26,7 @@ import typing as t
 from .._device import errors
 from .._device.errors import DiskError, MountFailed
 from .._device.files import write_durably
-from . import fuse, loop
+from . import environment, fuse, loop
 from .fuse import say
 from .mount import unmount
 from .mountinfo import mounted_at, mounts
@@ -120,6 +120,7 @@ def _first_child(
     """Let go of the terminal, of the parent, and of its files: one of them is its lock."""
     try:
         _close_all_but(go, report)
+        environment.hide()
         os.setsid()
         second = os.fork()
         if second == 0:

@@ -120,11 +120,21 @@ def _attribute(name: str, attribute: str) -> str:
 def wait_free(loop: Loop, seconds: float) -> bool:
     """Whether a device that nobody should use any more is let go in time."""
     end = time.monotonic() + seconds
+    pause = 0.01
     while loop in loops():
         if time.monotonic() > end:
             return False
-        time.sleep(0.01)
+        time.sleep(pause)
+        pause = min(2 * pause, 0.5)
     return True
+
+
+def frees_itself(loop: Loop) -> bool:
+    """Whether the kernel lets it go with its last user."""
+    try:
+        return _attribute(os.path.basename(loop.path), "loop/autoclear") == "1"
+    except OSError:  # gone
+        return True
 
 
 def detach(loop: Loop) -> None:

@@ -16,12 +16,13 @@ class Mount(t.NamedTuple):
     point: str
     fs: str
     source: str
+    device: str  # major:minor
 
 
-def mounts() -> list[Mount]:
-    """Every mount that this process sees, in the order they were made."""
+def mounts(pid: str = "self") -> list[Mount]:
+    """Every mount that a process sees, in the order they were made."""
     # Not universal newlines: file names may hold a carriage return.
-    with open("/proc/self/mountinfo", errors="surrogateescape", newline="\n") as stream:
+    with open(f"/proc/{pid}/mountinfo", errors="surrogateescape", newline="\n") as stream:
         return [_parse(line.rstrip("\n")) for line in stream]
 
 
@@ -39,7 +40,7 @@ def mounts_below(point: str) -> list[Mount]:
 def _parse(line: str) -> Mount:
     before, after = line.split(" - ", 1)
     head, tail = before.split(" "), after.split(" ")
-    return Mount(int(head[0]), _unescape(head[4]), tail[0], _unescape(tail[1]))
+    return Mount(int(head[0]), _unescape(head[4]), tail[0], _unescape(tail[1]), head[2])
 
 
 def _unescape(text: str) -> str:

@@ -10,6 +10,9 @@ import os
 import time
 import typing as t
 
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _HOLDERS = 10  # as many as a message can bear
 
 
@@ -62,9 +65,19 @@ def holders(directory: str) -> list[str]:
 
     Only names are compared: looking at the files themselves could hang with their server.
     """
+    return [f"{name(pid)} ({pid})" for pid in itertools.islice(_holders(directory), _HOLDERS)]
+
+
+def holder(path: str) -> Process | None:
+    """A process that has this very file open."""
+    pid = next(_holders(path), None)
+    begun = None if pid is None else started(int(pid))
+    return None if pid is None or begun is None else Process(int(pid), begun)
+
+
+def _holders(path: str) -> Iterator[str]:
     pids = filter(str.isdigit, os.listdir("/proc"))
-    found = (pid for pid in pids if any(_inside(path, directory) for path in _links(pid)))
-    return [f"{_name(pid)} ({pid})" for pid in itertools.islice(found, _HOLDERS)]
+    return (pid for pid in pids if any(_inside(link, path) for link in _links(pid)))
 
 
 def _inside(path: str, directory: str) -> bool:
@@ -90,7 +103,8 @@ def _target(link: str) -> str:
         return ""
 
 
-def _name(pid: str) -> str:
+def name(pid: str) -> str:
+    """What ps calls a process."""
     try:
         with open(f"/proc/{pid}/comm", errors="replace") as stream:
             return stream.read().strip()

@@ -23,13 +23,15 @@ from .mountinfo import mounted_at
 from .processes import Process, boot_id
 from .state import Journal, StateFolder
 from .undo import our_mount, undo
-from .volumes import Volume, choose, list_volumes
+from .volumes import Volume, choose, in_words, list_volumes
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from .._device.device import BlockDevice
     from .filesystems import FileSystem
+
+    Warn = Callable[[str], None]
 
 _LOCK_SECONDS = 2  # udev looks at block devices for a moment
 
@@ -76,41 +78,46 @@ class MountState:
         known = {str(self.volume[key]).lower() for key in ("number", "label", "uuid")}
         return (
             self.reference == request.reference
-            and self.mount_point == os.path.realpath(request.mount_point)
+            and self.mount_point == _resolved(request.mount_point)
             and self.read_only == request.read_only
             and (request.volume is None or request.volume.lower() in known)
         )
 
 
 def mounted(mount_point: str) -> MountState | None:
-    """What we mounted there, alive or dead; None for nothing. Never waits."""
-    journal = StateFolder.of(os.path.realpath(mount_point)).load()
+    """What we mounted there, alive or dead; None for nothing. Never waits.
+
+    Raises InvalidRequest for what can never be a mount point of ours.
+    """
+    journal = StateFolder.of(_resolved(mount_point)).load()
     return None if journal is None else _state(journal)
 
 
 def find(request: MountRequest) -> MountState | None:
     """The mount that a request asks for; None where it can be made. Never waits.
 
-    Raises MountFailed where something else is mounted.
+    Raises MountFailed where something else is mounted, InvalidRequest where nothing can be.
     """
-    point = os.path.realpath(request.mount_point)
+    point = _resolved(request.mount_point)
     state = mounted(point)
     if state is None:
         _require_free(point)
     elif state.satisfies(request):
         return state
     elif state.healthy:
-        raise _occupied(point, f"volume {state.volume} of {state.reference}")
+        volume = in_words(state.volume) if state.volume else "unknown"
+        raise _occupied(point, f"volume {volume} of {state.reference}")
     return None
 
 
-def mount(request: MountRequest) -> MountState:
+def mount(request: MountRequest, warn: Warn | None = None) -> MountState:
     """Mount it, or find it mounted; what a dead one left there is cleaned up first.
 
+    `warn` is told in words what the dead one has lost.
     Raises InvalidRequest, MountFailed, MissingTool, MissingLibrary and what opening the disk
     raises. Then everything is as before.
     """
-    point = os.path.realpath(request.mount_point)
+    point = _resolved(request.mount_point)
     folder = StateFolder.of(point)
     with folder.locked():
         state = find(request)
@@ -118,7 +125,9 @@ def mount(request: MountRequest) -> MountState:
             return state
         journal = folder.load()
         if journal is not None:
-            _clean(folder, journal)
+            lost = _clean(folder, journal)
+            if lost and warn:
+                warn(lost)
             _require_free(point)
         return _Mounting(request, point, folder).run()
 
@@ -129,7 +138,7 @@ def unmount(mount_point: str) -> bool:
     Raises MountFailed: naming its users when it is busy (nothing is undone then), or when it is
     gone but the disk was not closed in order.
     """
-    folder = StateFolder.of(os.path.realpath(mount_point))
+    folder = StateFolder.of(_resolved(mount_point))
     if folder.load() is None:
         return False
     with folder.locked():
@@ -145,20 +154,21 @@ def dead() -> list[str]:
     return [journal.mount_point for _folder, journal in _dead_ones()]
 
 
-def sweep() -> list[str]:
+def sweep(warn: Warn | None = None) -> list[str]:
     """Clean up every dead or half-made mount; their mount points. Others at work are let be.
 
-    Raises MountFailed, after the rest is clean.
+    `warn` is told in words what was lost, and what could not be cleaned up: dead() goes on to
+    name that, and nobody who wants another mount is kept from it.
     """
-    cleaned, failures = [], []
+    cleaned = []
     for folder, journal in _dead_ones():
         try:
-            _clean(folder, journal)
+            problem = _clean(folder, journal)
             cleaned.append(journal.mount_point)
         except DiskError as error:
-            failures.append(str(error))
-    if failures:
-        raise MountFailed(f"not everything could be cleaned up: {' '.join(failures)}")
+            problem = f"{journal.mount_point} could not be cleaned up: {error}"
+        if problem and warn:
+            warn(problem)
     return cleaned
 
 
@@ -171,13 +181,15 @@ def _dead_ones() -> Iterator[tuple[StateFolder, Journal]]:
                 yield folder, journal
 
 
-def _clean(folder: StateFolder, journal: Journal) -> None:
-    """Undo a dead mount. That its disk was not closed in order is known by its being dead."""
+def _clean(folder: StateFolder, journal: Journal) -> str | None:
+    """Undo a dead mount; in words what it has lost. Raises MountFailed if it cannot be undone."""
     try:
         undo(folder, journal)
-    except MountFailed:
-        if folder.load() is not None:  # it could not be undone
+    except MountFailed as error:
+        if folder.load() is not None:
             raise
+        return str(error)
+    return None
 
 
 def _state(journal: Journal) -> MountState:
@@ -215,10 +227,26 @@ def _answers(point: str) -> bool:
     return True
 
 
+def _resolved(mount_point: str) -> str:
+    """Without links. Raises InvalidRequest for what can never be a mount point of ours."""
+    if not mount_point:  # os.path takes it for the working directory
+        raise InvalidRequest("the mount point is empty", expected="the path of a directory")
+    point = os.path.realpath(mount_point)
+    if point == "/":
+        raise InvalidRequest("the root directory cannot be a mount point", path=mount_point)
+    return point
+
+
 def _require_free(point: str) -> None:
     other = mounted_at(point)
     if other is not None:
         raise _occupied(point, f"{other.source} ({other.fs})")
+    existing = point
+    while not os.path.lexists(existing):
+        existing = os.path.dirname(existing)
+    if not os.path.isdir(existing):
+        expected = "a directory, or nothing yet"
+        raise InvalidRequest("the mount point is not a directory", path=existing, expected=expected)
 
 
 def _occupied(point: str, found: str) -> MountFailed:
@@ -254,8 +282,6 @@ class _Mounting:
 
     def _make_directories(self) -> None:
         point = self.journal.mount_point
-        if os.path.lexists(point) and not os.path.isdir(point):
-            raise InvalidRequest("the mount point is not a directory", path=point)
         self.journal.directories = _missing(point)
         self.folder.save(self.journal)
         try:

@@ -16,8 +16,9 @@ import typing as t
 
 from .._device.errors import MountFailed, from_oserror
 from .._device.files import TEMPORARY_SUFFIX, remove_if_there, write_durably
-from .daemon import CLOSED, FUSE, LOG
-from .processes import Process, boot_id
+from .daemon import CLOSED, FUSE, LOG, disk_file
+from .mountinfo import mounts
+from .processes import Process, boot_id, holder
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,7 @@ if t.TYPE_CHECKING:
 RUN_DIRECTORY = "/run/vdisk-lifecycle"  # VDISK_RUN_DIR says another
 _STATE = "state.json"
 _GLANCE_SECONDS = 0.2  # what was killed a moment ago has let go by then
+_GONE = Process(0, 0)
 _LOCK_SECONDS = 300  # as long as another run may take to mount or unmount
 
 
@@ -53,12 +55,12 @@ class StateFolder:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.name = os.path.basename(path)
         self.fuse = os.path.join(path, FUSE)
 
     @classmethod
     def of(cls, mount_point: str) -> StateFolder:
-        name = hashlib.sha256(os.fsencode(mount_point)).hexdigest()[:16]
-        return cls(os.path.join(_mounts_directory(), name))
+        return cls(os.path.join(_mounts_directory(), _name_of(mount_point)))
 
     @classmethod
     def all(cls) -> list[StateFolder]:
@@ -70,16 +72,29 @@ class StateFolder:
         """None where nothing was made, or is left."""
         try:
             with open(os.path.join(self.path, _STATE), "rb") as stream:
-                facts = json.load(stream)
-        except FileNotFoundError:
+                data = stream.read()
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise from_oserror(error, "read the state of the mount", self.path) from error
-        if facts["daemon"] is not None:
-            facts["daemon"] = Process(*facts["daemon"])
-        known = {field.name for field in dataclasses.fields(Journal)}
-        # Another version of the collection may have mounted it and know more.
-        return Journal(**{name: facts[name] for name in known & facts.keys()})
+        try:
+            return _parse(data)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return self._guess()
+
+    def _guess(self) -> Journal:
+        """A half-made mount, as far as can be told without its journal.
+
+        The folder's name is made of the mount point's, and a disk that a daemon of ours shows is
+        inside of it. A file of the user's under a loop device is not known any more: that is let
+        go when somebody unmounts it.
+        """
+        points = (mount.point for mount in mounts())
+        point = next((point for point in points if _name_of(point) == self.name), self.path)
+        journal = Journal(point, "(its state.json is damaged)", None, True)
+        journal.served, journal.backing = True, disk_file(self.path)
+        journal.daemon = holder(os.path.join(self.path, LOG)) or _GONE
+        return journal
 
     def save(self, journal: Journal) -> None:
         """Durable when it returns."""
@@ -145,6 +160,20 @@ def remove_directory(path: str) -> None:
     """Remove it if it is there and empty."""
     with contextlib.suppress(OSError):
         os.rmdir(path)
+
+
+def _name_of(mount_point: str) -> str:
+    return hashlib.sha256(os.fsencode(mount_point)).hexdigest()[:16]
+
+
+def _parse(data: bytes) -> Journal:
+    """Raises ValueError, TypeError, KeyError, AttributeError for what is no journal."""
+    facts = json.loads(data)
+    if facts["daemon"] is not None:
+        facts["daemon"] = Process(*facts["daemon"])
+    known = {field.name for field in dataclasses.fields(Journal)}
+    # Another version of the collection may have mounted it and know more.
+    return Journal(**{name: facts[name] for name in known & facts.keys()})
 
 
 def _mounts_directory() -> str:

@@ -14,14 +14,17 @@ from .command import ProgramFailed, run
 from .daemon import log_tail
 from .mount import unmount, unmount_dead
 from .mountinfo import mounted_at
-from .processes import boot_id
+from .namespaces import mounted_elsewhere
+from .processes import boot_id, holders
 from .state import remove_directory
 
 if t.TYPE_CHECKING:
     from .mountinfo import Mount
     from .state import Journal, StateFolder
 
-_LOOP_SECONDS = 30  # a FUSE tool writes what it holds after the unmount has returned
+# A FUSE tool writes what it holds after the unmount has returned; udev and blkid look at a device
+# for a moment whenever something happens to it.
+_LOOP_SECONDS = 60
 _STOP_SECONDS = 300  # the daemon makes the disk durable
 _KILL_SECONDS = 10
 
@@ -82,7 +85,24 @@ def _let_go_of_loops(journal: Journal) -> None:
             continue
         loop.detach(device)
         if not lost and not loop.wait_free(device, 1):
-            raise MountFailed("the loop device is still in use", path=device.path)
+            _explain(device, journal)
+
+
+def _explain(device: loop.Loop, journal: Journal) -> None:
+    """Raises MountFailed, naming who holds a loop device after it was unmounted.
+
+    Not for one over a file that nobody is seen to hold: it goes with its last user, and keeps
+    its lock on the file until then. A server of ours could not close its disk before that.
+    """
+    users = mounted_elsewhere(device.path) + holders(device.path)
+    if not users and not journal.served and loop.frees_itself(device):
+        return
+    raise MountFailed(
+        f"unmounted from {journal.mount_point}, but its loop device is still in use",
+        path=device.path,
+        found=", ".join(users) or "a user that cannot be seen from here",
+        hint="End these, or unmount it there (nsenter -t PID -m umount PATH); then unmount again.",
+    )
 
 
 def _stop_daemon(folder: StateFolder, journal: Journal) -> str | None:
@@ -98,7 +118,10 @@ def _stop_daemon(folder: StateFolder, journal: Journal) -> str | None:
         return None
     report = folder.closing_report()
     if report is None:
-        return f"its server died while it was mounted; check it. Log: {log_tail(folder.path)}"
+        return (
+            f"its server died while it was mounted read-write at {journal.mount_point}: what was "
+            f"written last may be lost; check the disk. Log: {log_tail(folder.path)}"
+        )
     if report["failed_writes"]:
         count, first = report["failed_writes"], report["first_failure"]
         return f"{count} writes failed while it was mounted, the first: {first}"

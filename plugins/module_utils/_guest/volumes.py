@@ -89,11 +89,11 @@ def _content(device: BlockDevice, part: Partition) -> FileSystem | None:
 
 
 def _listing(volumes: Sequence[Volume]) -> str:
-    return "; ".join(_line(volume) for volume in volumes) or "no volumes"
+    return "; ".join(in_words(volume.as_dict()) for volume in volumes) or "no volumes"
 
 
-def _line(volume: Volume) -> str:
-    shown = volume.as_dict()
+def in_words(shown: dict[str, t.Any]) -> str:
+    """A volume as a message names it; `shown` is Volume.as_dict()."""
     words = [f"number {shown['number']}", shown["fs"] or f"nothing known ({shown['type']})"]
     words += [f"{key} {shown[key]}" for key in ("label", "uuid") if shown[key]]
     return ", ".join(words)

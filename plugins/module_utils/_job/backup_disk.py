@@ -12,6 +12,7 @@ import socket
 import typing as t
 import uuid
 
+from .._device.errors import DiskExists
 from .._device.progress import Silent
 from .._repository.writer import DiskSource, Source
 from .._vmdk.disk import Disk
@@ -47,6 +48,8 @@ def plan_backup(request: BackupRequest) -> Plan:
     enough = next((point for point in points if _will_do(request, point)), None)
     if enough is not None:
         return nothing_to_do({}, {"restore_point": enough.as_dict()})
+    with request.access.open(request.path) as disk:
+        repository.check_backup([_disk_source(disk)], source, name=request.name, mode=request.mode)
     newest = points[-1].as_dict() if points else None
     # Without a name or an age, what counts is whether the content has changed.
     any_will_do = request.name is None and request.max_age is None
@@ -58,15 +61,21 @@ def plan_backup(request: BackupRequest) -> Plan:
             return not repository.same_as(points[-1], [_disk_source(disk)])
 
     def apply() -> Result:
-        with request.access.open(request.path) as disk:
-            made = repository.back_up(
-                [_disk_source(disk)],
-                source,
-                name=request.name,
-                mode=request.mode,
-                progress=request.progress,
-                unchanged_ok=any_will_do,
-            )
+        try:
+            with request.access.open(request.path) as disk:
+                made = repository.back_up(
+                    [_disk_source(disk)],
+                    source,
+                    name=request.name,
+                    mode=request.mode,
+                    progress=request.progress,
+                    unchanged_ok=any_will_do,
+                )
+        except DiskExists as error:  # another run has made this very point meanwhile
+            if error.found is None:
+                raise
+            point = repository.find(str(error.found)).point
+            return {"changed": False, "restore_point": point.as_dict()}
         return {
             "changed": made.created,
             "restore_point": made.point.as_dict(),
@@ -89,7 +98,7 @@ def _will_do(request: BackupRequest, point: RestorePoint) -> bool:
         return True
     if request.max_age is None:
         return False
-    created = datetime.datetime.fromisoformat(point.exact.rstrip("Z") + "+00:00")
+    created = datetime.datetime.fromisoformat(point.clock.rstrip("Z") + "+00:00")
     age = datetime.datetime.now(datetime.timezone.utc) - created
     return 0 <= age.total_seconds() < request.max_age  # a clock that ran ahead proves nothing
 

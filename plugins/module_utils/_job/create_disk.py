@@ -12,13 +12,14 @@ import typing as t
 from .._device.errors import DiskExists, InvalidRequest, NotADisk
 from .._device.files import remove_if_there
 from .._device.units import human_size
+from .._vmdk import journal
 from .._vmdk.chain import open_disk
 from .._vmdk.create import create_disk
 from .._vmdk.family import refuse_with_children
 from .._vmdk.grow import check_growth, grow_disk
 from .._vmdk.lock import refuse_vmware_lock
 from .._vmdk.metadata import check_metadata, set_metadata
-from .._vmdk.remove import disk_files, remove_disk
+from .._vmdk.remove import disk_files, finish_pending, remove_disk
 from .._vmdk.types import MONOLITHIC_SPARSE
 from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
@@ -153,15 +154,31 @@ def _inspected(request: CreateRequest) -> Result:
         return {"disk": inspect(disk)}
 
 
+def _plan_finish(path: str) -> Plan:
+    """The disk is gone; a job that was killed while it removed it may have left extents."""
+    pending = [name for name in (path + journal.SUFFIX,) if os.path.lexists(name)]
+    if not pending:
+        return nothing_to_do({}, {"removed": []})
+
+    def apply() -> Result:
+        return {"changed": finish_pending(path), "removed": pending}
+
+    return Plan(
+        before={"files": pending}, after={"files": []}, result={"removed": pending}, apply=apply
+    )
+
+
 def plan_absent(request: CreateRequest) -> Plan:
     """Delete the disk with all its extents; its parents stay."""
     _check_name(request.path)
     if not os.path.lexists(request.path):
-        return nothing_to_do({}, {"removed": []})
+        return _plan_finish(request.path)
     refuse_vmware_lock(os.path.realpath(request.path))
     if not request.force:
         refuse_with_children(request.path, "delete")
     files = [path for path in disk_files(request.path) if os.path.lexists(path)]
+    if not files:  # a removal that was killed has just been finished
+        return nothing_to_do({}, {"removed": []})
 
     def apply() -> Result:
         remove_disk(request.path, force=request.force)

@@ -49,12 +49,13 @@ def plan_mounted(job: MountJob) -> Plan:
     after = _facts(job.path, state) if state is not None else _look(job, pinned)
 
     def apply() -> Result:
-        swept = session.sweep()
+        told: list[str] = []
+        swept = session.sweep(told.append)
         source = _flat_file(job, pinned) or wanted.source
         if isinstance(source, FlatFile) and not job.read_only:
             _mark_changed(job, pinned)
-        mounted = session.mount(dataclasses.replace(wanted, source=source))
-        return {"mount": _facts(job.path, mounted), "swept": swept}
+        mounted = session.mount(dataclasses.replace(wanted, source=source), told.append)
+        return {"mount": _facts(job.path, mounted), "swept": swept, "warnings": told}
 
     before: Result = {"mount": _facts(job.path, state) if state else None, "dead": dead}
     result = {"mount": after, "swept": dead}
@@ -69,7 +70,8 @@ def plan_unmounted(mount_point: str) -> Plan:
 
     def apply() -> Result:
         session.unmount(mount_point)
-        return {"swept": session.sweep()}
+        told: list[str] = []
+        return {"swept": session.sweep(told.append), "warnings": told}
 
     before: Result = {"mount": _facts(state.reference, state) if state else None, "dead": dead}
     return Plan(

@@ -57,6 +57,11 @@ class Index:
         """Whether this map and all chunks that it lists are there."""
         return location in self._whole_maps
 
+    def holds(self, point: RestorePoint) -> bool:
+        """Whether everything that one of its points needs is there."""
+        refs = (ref for disk in point.disks for ref in disk.maps if ref is not None)
+        return all(self.is_whole(ref.location) for ref in refs)
+
     def new_pack(self) -> int:
         """The number of a pack that has no name yet."""
         self._packs.append(b"")

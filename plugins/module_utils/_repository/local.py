@@ -130,7 +130,15 @@ class LocalStore:
             except OSError as error:
                 raise from_oserror(error, "remove the empty directory", folder) from error
 
+    def busy(self) -> str | None:
+        return next((path for path in self._uploads() if _is_held(path)), None)
+
     def sweep(self) -> None:
+        for path in self._uploads():
+            if _is_abandoned(path):
+                remove_if_there(path)
+
+    def _uploads(self) -> Iterator[str]:
         folder = os.path.join(self.root, TEMPORARY)
         try:
             names = os.listdir(folder)
@@ -138,9 +146,7 @@ class LocalStore:
             return
         except OSError as error:
             raise from_oserror(error, "list it", folder) from error
-        for name in names:
-            if _is_abandoned(os.path.join(folder, name)):
-                remove_if_there(os.path.join(folder, name))
+        yield from (os.path.join(folder, name) for name in names)
 
 
 class LocalUpload:
@@ -231,21 +237,41 @@ def _sync(folder: str) -> None:
         raise from_oserror(error, "flush the directory", folder) from error
 
 
-def _is_abandoned(path: str) -> bool:
+class _Look(t.NamedTuple):
+    locked: bool | None  # None: this file system knows no locks
+    age: float  # seconds since something was written
+
+
+def _look(path: str) -> _Look | None:
+    """Who has an upload; None if it is gone or not ours."""
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
-        return False
+        return None
     try:
         age = time.time() - os.fstat(fd).st_mtime
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return age > UNLOCKED_GRACE
+        return _Look(False, age)
     except BlockingIOError:
-        return False
+        return _Look(True, age)
     except OSError:
-        return age > NO_LOCKS_GRACE
+        return _Look(None, age)
     finally:
         os.close(fd)
+
+
+def _is_abandoned(path: str) -> bool:
+    look = _look(path)
+    if look is None or look.locked:
+        return False
+    return look.age > (NO_LOCKS_GRACE if look.locked is None else UNLOCKED_GRACE)
+
+
+def _is_held(path: str) -> bool:
+    look = _look(path)
+    if look is None:
+        return False
+    return look.age < UNLOCKED_GRACE if look.locked is None else look.locked
 
 
 def _refuse(error: OSError) -> None:

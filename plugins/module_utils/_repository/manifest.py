@@ -22,7 +22,7 @@ if t.TYPE_CHECKING:
 FORMAT = "vdisk-point"
 PREFIX = "backups/"
 METHODS = ("full", "incremental")
-_CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 _LARGEST_DISK = 1 << 50
 
 
@@ -51,7 +51,7 @@ class RestorePoint:
 
     id: str
     name: str
-    exact: str  # when the backup began, to the microsecond: 2026-11-22T02:00:00.000000Z
+    exact: str  # later than all points before, to the microsecond: 2026-11-22T02:00:00.000000Z
     source_kind: str
     source_id: str
     source_name: str
@@ -61,10 +61,16 @@ class RestorePoint:
     repository: str  # URL
     id_hash: str
     problem: str | None = None
+    own_clock: str | None = None  # see clock
 
     @property
     def created(self) -> str:
         return self.exact[:19] + "Z"
+
+    @property
+    def clock(self) -> str:
+        """The time on the writer's clock when the backup began; not later than `exact`."""
+        return self.own_clock or self.exact
 
     @property
     def size(self) -> int:
@@ -114,6 +120,7 @@ def encode(point: RestorePoint, config: Config, subkeys: SubKeys) -> bytes:
         "id": point.id,
         "name": point.name,
         "created": point.exact,
+        **({"clock": point.own_clock} if point.own_clock else {}),
         "source": {
             "kind": point.source_kind,
             "id": point.source_id,
@@ -167,11 +174,13 @@ def decode(key: str, data: bytes, config: Config, subkeys: SubKeys, url: str) ->
         stored=members.number("stored"),
         repository=url,
         id_hash=config.id_hash,
+        own_clock=members.text("clock") if "clock" in members.facts else None,
     )
     if point.key != key:
         raise RepositoryDamaged("is the manifest of another point", path=key, found=point.key)
-    if not _CREATED.fullmatch(point.exact):
-        raise RepositoryDamaged("its time is wrong", path=key, found=point.exact)
+    for time in (point.exact, point.clock):
+        if not TIME.fullmatch(time):
+            raise RepositoryDamaged("its time is wrong", path=key, found=time)
     return point
 
 

@@ -56,7 +56,8 @@ def _unreadable(access: Access, match: re.Match[str], problem: str) -> RestorePo
     return RestorePoint(
         id=point_id,
         name=point_id,
-        exact=f"{year}-{month}-{day}T{hour}:{minute}:{second}.000000Z",
+        # As late as it can have been: `latest` must not pass over it.
+        exact=f"{year}-{month}-{day}T{hour}:{minute}:{second}.999999Z",
         source_kind="",
         source_id=source_id,
         source_name="",

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from .._device.errors import InvalidRequest
+from .._device.errors import DiskError, DiskInUse, InvalidRequest
 from .config import KEY
 from .manifest import PREFIX as POINTS
 from .store import open_store
@@ -17,7 +17,8 @@ _TOP = frozenset((*_USED, *_RESERVED))
 
 
 def check_removable(url: str) -> None:
-    """Raises InvalidRequest while there are restore points, readable or not, or foreign files."""
+    """Raises InvalidRequest while there are restore points, readable or not, or foreign files;
+    DiskInUse while a backup runs."""
     store = open_store(url)
     foreign = store.foreign(_TOP)
     if foreign is not None:
@@ -34,16 +35,31 @@ def check_removable(url: str) -> None:
             path=url,
             hint="Nothing is deleted while there is something to restore.",
         )
+    held = store.busy()
+    if held is not None:
+        raise DiskInUse(
+            "a backup into this repository is running",
+            path=url,
+            found=f"{held}, which its writer has locked",
+            hint="Wait for it to end, or end it.",
+        )
 
 
 def remove_repository(url: str) -> None:
     """Delete everything in it; repo.json first, so that half of it is no repository.
 
-    Raises InvalidRequest while there are restore points, DiskIOError.
+    Raises what check_removable() raises, DiskIOError; nothing is deleted then.
     """
     check_removable(url)
     store = open_store(url)
+    data = store.get(KEY)
     store.delete(KEY)
+    try:
+        # A backup that began since then is seen here, or it sees that repo.json is gone.
+        check_removable(url)
+    except DiskError:
+        store.put(KEY, data)
+        raise
     for stored in list(store.list("")):
         store.delete(stored.key)
     store.remove()

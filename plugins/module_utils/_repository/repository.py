@@ -13,6 +13,7 @@ from .._device.errors import DiskExists, InvalidRequest, RepositoryDamaged
 from . import config as configuration
 from . import keys
 from .access import Access
+from .index import load_index
 from .manifest import PREFIX as POINTS
 from .points import PointRef, disk_of, find_point, load_points, of_source
 from .reader import PointDevice
@@ -98,14 +99,25 @@ class Repository:
     ) -> BackupResult:
         """Make a restore point, or with unchanged_ok none if the newest holds the same.
 
-        Raises InvalidRequest, DiskExists for a name that is taken, NoSpace, DiskIOError.
+        Raises InvalidRequest, NoSpace, DiskIOError, RepositoryNotFound if it is removed meanwhile,
+        and DiskExists for a name that is taken, also at the last moment: `found` is the id of the
+        point that has it.
         """
         return Backup(self._access, source, mode, progress).run(disks, name, unchanged_ok)
 
+    def check_backup(
+        self, disks: list[DiskSource], source: Source, *, name: str | None, mode: str
+    ) -> None:
+        """Raises what back_up() would raise before it reads a disk. Writes nothing."""
+        Backup(self._access, source, mode, None).check(disks, name)
+
     def same_as(self, point: RestorePoint, disks: list[DiskSource]) -> bool:
-        """Whether the point holds just these disks with this content. Writes nothing."""
+        """Whether the point holds just these disks with this content, and nothing that it needs is
+        missing: whether back_up() with unchanged_ok would make none. Writes nothing."""
         sizes = {disk.name: disk.device.size for disk in disks}
         if point.problem or sizes != {disk.name: disk.size for disk in point.disks}:
+            return False
+        if not load_index(self._access, [point]).holds(point):
             return False
         roots = {disk.name: disk.root for disk in point.disks}
         return all(root_of_device(self._access, disk.device) == roots[disk.name] for disk in disks)

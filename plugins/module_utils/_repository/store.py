@@ -64,6 +64,9 @@ class Store(t.Protocol):
     def remove(self) -> None:
         """Remove what is left when the last object is gone. Raises DiskIOError."""
 
+    def busy(self) -> str | None:
+        """An upload that a living writer holds, in words; None if there is none."""
+
     def sweep(self) -> None:
         """Remove what writers that died left half-written."""
 

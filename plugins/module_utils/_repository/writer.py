@@ -11,12 +11,14 @@ import os
 import re
 import typing as t
 
-from .._device.errors import DiskExists, InvalidRequest
+from .._device.errors import DiskError, DiskExists, InvalidRequest, RepositoryNotFound
 from .._device.progress import Silent
 from .._device.transfer import Transfer
+from .config import KEY
 from .draft import DiskDraft
 from .index import load_index
 from .manifest import PointDisk, RestorePoint, encode
+from .moment import after
 from .pack import BlobKind
 from .points import LATEST, load_points
 from .scan import scan
@@ -81,17 +83,39 @@ class Backup:
             )
         self.access, self.source, self.mode = access, source, mode
         self.progress = progress or Silent()
-        self.began = datetime.datetime.now(datetime.timezone.utc)
-        self.id = f"{self.began:%Y%m%dT%H%M%SZ}-{os.urandom(4).hex()}"
+        self.clock = f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%dT%H:%M:%S.%fZ}"
+        # Chunks that this run has stored or, with mode full, read back and found good.
+        self.proven: set[bytes] = set()
         self.transfer = Transfer()
+
+    def check(self, disks: list[DiskSource], name: str | None) -> None:
+        """Raises what run() would raise before it reads a disk."""
+        _check_disks(disks)
+        if name:
+            _check_name(name)
+        points = load_points(self.access, self.source.id)
+        for disk in disks:
+            _plan(disk, [point for point in points if point.problem is None], self.mode)
 
     def run(self, disks: list[DiskSource], name: str | None, unchanged_ok: bool) -> BackupResult:
         _check_disks(disks)
-        name = _check_name(name or self.id)
+        if name:
+            _check_name(name)
         self.access.store.sweep()
-        points = [point for point in load_points(self.access) if point.problem is None]
-        earlier = [point for point in points if point.source_id == self.source.id]
-        self._check_free(name, earlier)
+        presence = self.access.store.upload()  # says that a backup runs: removal.py looks for it
+        try:
+            return self._run(disks, name, unchanged_ok)
+        finally:
+            presence.abort()
+
+    def _run(self, disks: list[DiskSource], name: str | None, unchanged_ok: bool) -> BackupResult:
+        everything = load_points(self.access)
+        known = [point for point in everything if point.source_id == self.source.id]
+        exact = after(self.clock, [point.exact for point in known])
+        point_id = f"{re.sub('[-:]', '', exact[:19])}Z-{os.urandom(4).hex()}"
+        points = [point for point in everything if point.problem is None]
+        earlier = [point for point in known if point.problem is None]
+        self._check_free(name or point_id, earlier)
         plans = [_plan(disk, earlier, self.mode) for disk in disks]
         index = load_index(self.access, reversed(points))  # newest first: its places are preferred
         packs = PackStream(self.access, index)
@@ -104,7 +128,7 @@ class Backup:
                 job.run()
             packs.finish()
             newest = earlier[-1] if earlier else None
-            if newest and unchanged_ok and not packs.stored and _holds(newest, jobs, index):
+            if newest and unchanged_ok and not packs.stored and _is_same(newest, jobs, index):
                 return BackupResult(newest, self.transfer.finish(), created=False)
             for job in jobs:
                 job.draft.write_maps(packs)
@@ -112,7 +136,7 @@ class Backup:
             self.transfer.bytes_written = packs.stored
         finally:
             packs.abort()
-        point = self._point(name, jobs, packs.stored)
+        point = self._point(point_id, name or point_id, exact, jobs, packs.stored)
         self._commit(point)
         return BackupResult(point, self.transfer.finish(), created=True)
 
@@ -126,11 +150,14 @@ class Backup:
                     hint="Choose another name.",
                 )
 
-    def _point(self, name: str, jobs: list[_DiskBackup], stored: int) -> RestorePoint:
+    def _point(
+        self, point_id: str, name: str, exact: str, jobs: list[_DiskBackup], stored: int
+    ) -> RestorePoint:
         return RestorePoint(
-            id=self.id,
+            id=point_id,
             name=name,
-            exact=f"{self.began:%Y-%m-%dT%H:%M:%S.%fZ}",
+            exact=exact,
+            own_clock=None if exact == self.clock else self.clock,
             source_kind=self.source.kind,
             source_id=self.source.id,
             source_name=self.source.name,
@@ -149,6 +176,10 @@ class Backup:
         self._check_free(point.name, load_points(self.access, self.source.id))
         if not self.access.store.put(point.key, data, if_absent=True):
             raise DiskExists("a restore point of this id is there already", path=point.key)
+        if self.access.store.size(KEY) is None:
+            raise RepositoryNotFound(
+                "the repository was removed while the backup ran", path=self.access.store.url
+            )
 
 
 class _Plan(t.NamedTuple):
@@ -187,10 +218,23 @@ class _DiskBackup:
         transfer.bytes_reused += self.bytes_data - self.bytes_new
 
     def _prepare(self, chunk_id: bytes, content: memoryview) -> Encoded | None:
-        """On a thread: compress what is not known yet."""
-        if self.index.find(chunk_id) is not None:
+        """On a thread: compress what is not known yet, or is known but damaged."""
+        place = self.index.find(chunk_id)
+        if place is not None and self._is_good(chunk_id, place, content.nbytes):
             return None
         return self.backup.access.codec.compress(content)
+
+    def _is_good(self, chunk_id: bytes, place: bytes, length: int) -> bool:
+        """Whether a stored chunk can be used again. Only mode full reads it back, once."""
+        if self.backup.mode != "full" or chunk_id in self.backup.proven:
+            return True
+        where = self.index.location(chunk_id, place)
+        try:
+            self.backup.access.packs.read_into(where, memoryview(bytearray(length)))
+        except DiskError:  # damaged, or the storage cannot read it any more
+            return False
+        self.backup.proven.add(chunk_id)
+        return True
 
     def _take(self, chunk: Chunk) -> None:
         self.bytes_read += chunk.length
@@ -198,10 +242,11 @@ class _DiskBackup:
             return
         self.bytes_data += chunk.length
         place = self.index.find(chunk.id)  # again: an equal chunk may have come in between
-        if place is None:
+        if place is None or (chunk.encoded is not None and chunk.id not in self.backup.proven):
             # _prepare() compressed it, since what the index once knew it knows for ever
             encoded = t.cast("Encoded", chunk.encoded)
             place = self.packs.add(BlobKind.DATA, chunk.id, encoded)
+            self.backup.proven.add(chunk.id)  # first: who finds the place must know it is good
             self.index.add(chunk.id, place)
             self.bytes_new += chunk.length
         self.draft.set(chunk.number, chunk.id, place)
@@ -247,13 +292,10 @@ def _plan(disk: DiskSource, earlier: list[RestorePoint], mode: str) -> _Plan:
     return _Plan(None, reason)
 
 
-def _holds(point: RestorePoint, jobs: list[_DiskBackup], index: Index) -> bool:
+def _is_same(point: RestorePoint, jobs: list[_DiskBackup], index: Index) -> bool:
     """Whether the point holds just these disks and everything it needs is there."""
     roots = {disk.name: disk.root for disk in point.disks}
-    refs = [ref for disk in point.disks for ref in disk.maps if ref is not None]
-    return roots == {job.disk.name: job.draft.root for job in jobs} and all(
-        index.is_whole(ref.location) for ref in refs
-    )
+    return roots == {job.disk.name: job.draft.root for job in jobs} and index.holds(point)
 
 
 def _check_disks(disks: list[DiskSource]) -> None:
@@ -262,10 +304,9 @@ def _check_disks(disks: list[DiskSource]) -> None:
         raise InvalidRequest("a backup needs disks with different names", found=names)
 
 
-def _check_name(name: str) -> str:
+def _check_name(name: str) -> None:
     if name == LATEST or not _POINT_NAME.fullmatch(name):
         raise InvalidRequest(
             f"{name!r} cannot be the name of a restore point",
             expected=f"up to 200 characters without @ # /, and not {LATEST!r}",
         )
-    return name

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import stat
 from array import array
 
-from .._device.errors import NoSpace, from_oserror
+from .._device.errors import DiskExists, NoSpace, from_oserror
 from .._device.files import TEMPORARY_SUFFIX, File, remove_if_there
 from .._device.raw import RawDevice
 from .header import SECTOR, TEMPORARY_MAGIC, SparseHeader
@@ -22,10 +23,12 @@ from .tables import little_endian
 def new_file(path: str) -> File:
     """An empty file under the temporary name of `path`; what a killed job left is replaced.
 
-    Raises DiskInUse where the job that makes it is alive.
+    Raises DiskInUse where the job that makes it is alive, DiskExists where it is no plain file.
     """
     temporary = path + TEMPORARY_SUFFIX
     if os.path.lexists(temporary):
+        if not stat.S_ISREG(os.lstat(temporary).st_mode):
+            raise DiskExists("is in the way of a new file", path=temporary, hint="Move it away.")
         with File(temporary) as stale:
             lock(stale, exclusive=True)
             remove_if_there(temporary)

@@ -13,20 +13,28 @@ from .._device.memory import ZeroDevice
 from .._device.slice import ConcatDevice, SliceDevice
 from . import journal
 from .descriptor_file import DescriptorFile
+from .devices import extent_path
 from .disk import Disk, Link
-from .family import check_parent, find_parent, refuse_with_children
+from .family import (
+    check_parent,
+    find_parent,
+    refuse_half_committed,
+    refuse_with_children,
+)
 from .header import SECTOR
 from .kinds import ExtentRequest, open_extent
+from .lazy import MANY, LazyExtent, OpenExtents
 from .lock import refuse_vmware_lock
-from .paths import contained
-from .types import UNSUPPORTED_TYPES
+from .paths import folder_of
+from .support import require_supported
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .._device.device import BlockDevice, Device
-    from .descriptor import Descriptor
     from .extent_line import ExtentLine
+
+MAX_LINKS = 64  # VMware stops at 32 snapshots; reading goes down a chain link by link
 
 
 def open_disk(
@@ -43,18 +51,41 @@ def open_disk(
     ChainMismatch, UnsafePath, DiskInUse, InvalidRequest.
     """
     real = os.path.realpath(path)
-    journal.finish(real)
+    links = _open_links(real, int(writable), single_link, False, allow_outside)
+    return Disk(os.fspath(path), links)
+
+
+def open_apart(
+    path: str | os.PathLike[str], *, allow_outside: Sequence[str] = ()
+) -> tuple[Disk, Disk]:
+    """(a child alone, its parent with all below), both locked and writable: for commit only.
+
+    Nobody else may write to a parent. Raises what open_disk() raises, InvalidRequest without one.
+    """
+    links = _open_links(os.path.realpath(path), 2, False, True, allow_outside)
+    return Disk(os.fspath(path), links[:1]), Disk(links[1].path, links[1:])
+
+
+def _open_links(
+    path: str, writable: int, single_link: bool, apart: bool, allow_outside: Sequence[str]
+) -> list[Link]:
+    """All links, leaf first, the first `writable` of them for writing."""
+    journal.finish(path)
     stores: list[DescriptorFile] = []
     links: list[Link] = []
     try:
-        _open_descriptors(real, stores, writable, single_link, allow_outside)
+        while not _open_descriptors(path, stores, writable, single_link, allow_outside):
+            while stores:
+                stores.pop().close()
+        if apart and len(stores) < 2:
+            raise InvalidRequest("has no parent", path=path)
         parent: BlockDevice | None = None
-        for store in reversed(stores):
-            is_leaf = store is stores[0]
-            link = _open_link(store, parent, writable and is_leaf, allow_outside)
+        for depth, store in reversed(list(enumerate(stores))):
+            under = None if apart and depth == 0 else parent
+            link = _open_link(store, under, depth < writable, allow_outside)
             links.insert(0, link)
             parent = link.device
-        return Disk(os.fspath(path), links)
+        return links
     except BaseException:
         for link in links:
             link.close()
@@ -66,46 +97,49 @@ def open_disk(
 def _open_descriptors(
     path: str,
     stores: list[DescriptorFile],
-    writable: bool,
+    writable: int,
     single_link: bool,
     allow_outside: Sequence[str],
-) -> None:
-    """The descriptors of all links, leaf first; appended one by one so that they can be closed."""
-    stores.append(DescriptorFile(path, writable=writable))
+) -> bool:
+    """The descriptors of all links, leaf first; appended one by one so that they can be closed.
+
+    False: what a killed job had left at a parent was finished, which may have changed the chain.
+    """
+    stores.append(DescriptorFile(path, writable=writable > 0))
+    if not single_link and writable < 2:
+        refuse_half_committed(path)
     if writable:
         refuse_vmware_lock(path)
+    if writable == 1:
         refuse_with_children(path, "write to")  # its content would no longer be theirs (TN p.3)
     while True:
         store = stores[-1]
-        _require_supported(store.descriptor)
+        require_supported(store.descriptor)
         if store.descriptor.parent_cid is None:
-            return
+            return True
         if single_link:
-            _refuse_writing_alone(path, writable)
-            return
+            _refuse_writing_alone(path, writable > 0)
+            return True
         parent = find_parent(store.path, store.descriptor, allow_outside)
         if any(os.path.samefile(parent, known.path) for known in stores):
             raise ChainMismatch("the chain of parents leads in a circle", path=parent)
-        stores.append(DescriptorFile(parent))
+        if len(stores) == MAX_LINKS:
+            raise UnsupportedDisk(
+                f"has a chain of more than {MAX_LINKS} links",
+                path=stores[0].path,
+                hint="Commit some of its redo logs from the other end (vmdk_snapshot).",
+            )
+        if journal.finish(parent):
+            return False
+        if len(stores) < writable:
+            refuse_vmware_lock(parent)
+        stores.append(DescriptorFile(parent, writable=len(stores) < writable))
         check_parent(store.descriptor, stores[-1].descriptor)
 
 
 def _refuse_writing_alone(path: str, writable: bool) -> None:
     if writable:
         raise InvalidRequest("a child cannot be written without its parent", path=path)
-
-
-def _require_supported(descriptor: Descriptor) -> None:
-    what = UNSUPPORTED_TYPES.get(descriptor.create_type.lower())
-    if descriptor.get("encryptionKeys") is not None or descriptor.get("version") == "2":
-        what = "encrypted"
-    if what is not None:
-        raise UnsupportedDisk(
-            f"is {what}, which cannot be opened here",
-            path=descriptor.path,
-            found=f"createType {descriptor.create_type}",
-            hint="Clone it to an ordinary disk with the product that owns it.",
-        )
 
 
 def _open_link(
@@ -117,6 +151,7 @@ def _open_link(
     extents = _extent_paths(store, allow_outside)
     parts: list[Device] = []
     opened: set[str | None] = set()
+    pool = None if writable or len(extents) < MANY else OpenExtents()
     offset = 0
     try:
         for line, path in extents:
@@ -133,7 +168,7 @@ def _open_link(
                 first=path not in opened,
             )
             opened.add(path)
-            parts.append(open_extent(request))
+            parts.append(LazyExtent(request, pool) if pool else open_extent(request))
             offset += length
     except BaseException:
         for part in parts:
@@ -156,9 +191,9 @@ def _extent_paths(
             )
         # The name in it is often that of a file long renamed; the extent is this file.
         return [(lines[0], store.path)]
+    owner, folder = store.path, folder_of(store.path)
     return [
-        (line, None if line.name is None else contained(store.path, line.name, allow_outside))
-        for line in lines
+        (line, line.name and extent_path(owner, folder, line.name, allow_outside)) for line in lines
     ]
 
 

@@ -31,6 +31,7 @@ from .descriptor_edit import Edit, plan_edit
 from .family import MARK, children_of
 from .grow import grow_parent
 from .header import SECTOR
+from .own_files import require_own_files
 from .paths import contained, folder_of
 
 if t.TYPE_CHECKING:
@@ -119,6 +120,7 @@ def _check(child: Disk, parent: Disk) -> None:
         )
     for file in child.files():
         contained(parent.path, file)  # the journal will remove it
+    require_own_files(child.links[0].store)
 
 
 def _require_writable(parent: Disk, own: Sequence[Extent]) -> None:

@@ -15,8 +15,13 @@ def new_cid() -> int:
     """A random content id that is neither of the two reserved ones."""
     while True:
         cid = secrets.randbits(32)
-        if cid not in (NO_PARENT, _USE_LONG_ID):
+        if is_content_id(cid):
             return cid
+
+
+def is_content_id(cid: int) -> bool:
+    """Whether it names a content, as the two reserved numbers do not."""
+    return cid not in (NO_PARENT, _USE_LONG_ID)
 
 
 def new_long_content_id(cid: int) -> str:

@@ -122,7 +122,7 @@ class CowdExtent(GrainedExtent):
     def flags(self) -> list[str]:
         return [*super().flags, *([self._zeroed] if self._zeroed else [])]
 
-    def _check_entry(self, entry: int, grain: int) -> None:
+    def _check_entry(self, entry: int, grain: int, count: int) -> None:
         if entry == ZEROED:  # XO knows it as zeros; sector 1 is in the header, never data
             self._zeroed = f"{self.name}: table entries of 1 were taken for zeros"
         elif entry < self.header.header_sectors:
@@ -133,7 +133,7 @@ class CowdExtent(GrainedExtent):
                 hint="Restore the file from a good copy.",
             )
         else:
-            super()._check_entry(entry, grain)
+            super()._check_entry(entry, grain, count)
 
     def _begin(self) -> None:
         if not self._written and self.header.free_sector > self._space.end:

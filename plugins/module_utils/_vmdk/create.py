@@ -22,9 +22,18 @@ from .building import new_file, new_flat, new_sparse, require_space
 from .descriptor_file import DescriptorFile
 from .family import refuse_with_children
 from .header import SECTOR
-from .layout import DESCRIPTOR_SECTORS, extent_lines, is_embedded, is_flat, sparse_header
-from .lock import lock, refuse_vmware_lock
+from .layout import (
+    DESCRIPTOR_SECTORS,
+    check_name,
+    extent_lines,
+    is_embedded,
+    is_flat,
+    sparse_header,
+)
+from .lock import refuse_vmware_lock
 from .new_descriptor import new_descriptor
+from .own_files import lock_files, lock_open_files, require_own_files, require_plain, sweep
+from .ownership import keep_owner
 from .paths import folder_of
 from .sparse import SparseExtent
 from .stream_writer import StreamWriter
@@ -88,6 +97,7 @@ class _Build:
         self.descriptor_file: File | None = None
         self.old: DescriptorFile | None = None
         self.old_files: list[str] = []
+        self.locks = contextlib.ExitStack()
 
     @property
     def files(self) -> list[str]:
@@ -100,7 +110,9 @@ class _Build:
         """Make all files under their temporary names."""
         self._require_folder()
         journal.finish(self.path)
+        check_name(self.path)
         self._look_at_what_is_there()
+        sweep(self.path)
         if self.spec.preallocate:
             require_space(folder_of(self.path), self.spec.size)
         descriptor = new_descriptor(
@@ -141,16 +153,19 @@ class _Build:
     def _lock_old(self) -> None:
         """The old disk's files go when the new ones come. A file that is no disk goes, too."""
         self.old_files = [self.path]
+        require_plain(self.old_files)
         refuse_vmware_lock(self.path)
         refuse_with_children(self.path, "replace")
         if self.held is not None:
             store = self.held.links[0].store
-            lock(store.file, exclusive=True)
+            lock_open_files(self.held.links[0])
         else:
             try:
                 store = self.old = DescriptorFile(self.path, writable=True)
             except NotADisk:
                 return
+            lock_files(store, self.locks)
+        require_own_files(store)
         self.old_files = store.files()
 
     def _embedded(self, descriptor: bytes) -> Device:
@@ -165,6 +180,9 @@ class _Build:
         """Under its temporary name, noted so that discard() removes ours and no other job's."""
         file = new_file(path)
         self.made.append(file.path)
+        if self.old_files:
+            like = path if path in self.old_files and os.path.exists(path) else self.path
+            keep_owner(file, os.stat(like))
         return file
 
     def _separate(self, descriptor: bytes) -> None:
@@ -204,6 +222,7 @@ class _Build:
         for locked in (self.old, self.descriptor_file):
             if locked is not None:
                 locked.close()
+        self.locks.close()
 
 
 def _finish(part: Device) -> None:

@@ -16,6 +16,7 @@ from .types import canonical_type
 
 MAX_BYTES = 16 << 20  # a split disk of 62 TiB needs 2 MB
 _PAIR = re.compile(r"(?P<before>\s*(?P<key>[\w.:-]+)\s*=\s*)(?P<value>.*?)(?P<after>\s*)$")
+_KEY = re.compile(r"[\w.:-]+", re.ASCII)
 _BARE_KEYS = ("version", "cid", "parentcid")  # VMware writes these without quotes
 
 
@@ -104,6 +105,12 @@ class Descriptor:
 
     def set(self, key: str, value: str) -> None:
         """Change a key where it stands, in its own style, or add it where VMware has it."""
+        if not _KEY.fullmatch(key):
+            raise InvalidRequest(
+                f"{key!r} cannot be a key of a descriptor",
+                path=self.path,
+                expected="letters, digits and . _ : - only",
+            )
         if any(forbidden in value for forbidden in "\r\n\0"):
             raise InvalidRequest(f"a value of {key} must be one line", path=self.path)
         found = self._find(key)

@@ -19,9 +19,12 @@ from .._device.files import TEMPORARY_SUFFIX, File, remove_if_there, replace_dur
 from .descriptor import MAX_BYTES, Descriptor
 from .header import SECTOR, SparseHeader
 from .lock import is_current, lock
+from .ownership import keep_owner
 from .paths import contained, require_file
 from .probe import sparse_header
+from .support import encrypted, is_encrypted
 
+MAX_SECTORS = (1 << 54) - 1  # so that bytes fit a signed 64-bit offset
 _TRIES = 10  # another job may replace the file just while it is being opened
 
 
@@ -63,8 +66,8 @@ class DescriptorFile:
         new = File.create(temporary)
         try:
             lock(new, exclusive=True)  # before it has the disk's name, so that nobody slips in
+            keep_owner(new, os.fstat(self.file.fileno()))
             new.write(0, data)
-            os.fchmod(new.fileno(), os.fstat(self.file.fileno()).st_mode & 0o7777)
             new.flush()
             replace_durably(temporary, self.path)
         except BaseException:
@@ -76,26 +79,14 @@ class DescriptorFile:
         self.file = new
 
     def _save_embedded(self, header: SparseHeader, data: bytes) -> None:
-        place, room = _embedded_place(self.file, header)
+        place, room = embedded_place(self.file, header)
         if len(data) <= room:
             self.file.write(place, data.ljust(room, b"\0"))
             self.file.flush()
             return
-        if header.is_stream:  # its end is where its footer is looked for
-            raise UnsupportedDisk(
-                "the descriptor has no room for more, and nothing can be added to a stream",
-                path=self.path,
-                hint="Convert the disk to monolithicSparse first (vmdk_convert).",
-            )
-        self.save_header(self.append_descriptor(header))
-
-    def append_descriptor(self, header: SparseHeader) -> SparseHeader:
-        """Store the descriptor at the end of the file; the header that leads to it."""
-        data = self.descriptor.to_bytes()
-        sector, sectors = -(-self.file.size // SECTOR), -(-len(data) // SECTOR)
-        self.file.write(sector * SECTOR, data.ljust(sectors * SECTOR, b"\0"))
-        self.file.flush()
-        return dataclasses.replace(header, descriptor_offset=sector, descriptor_size=sectors)
+        if header.is_stream:
+            require_room(self.file, header, data)
+        self.save_header(append_descriptor(self.file, header, data))
 
     def save_header(self, header: SparseHeader) -> None:
         """One sector, so it is written as a whole or not at all."""
@@ -135,21 +126,30 @@ def read_descriptor(file: File) -> tuple[SparseHeader | None, Descriptor]:
     Raises NotADisk, CorruptDisk, UnsupportedDisk.
     """
     header = sparse_header(file)
-    start, length = (0, file.size) if header is None else _embedded_place(file, header)
+    start, length = (0, file.size) if header is None else embedded_place(file, header)
     if length > MAX_BYTES:
         raise CorruptDisk("is too long for a descriptor", path=file.path, found=f"{length} bytes")
     descriptor = Descriptor(bytes(file.read(start, length)), file.path)
     if not descriptor.create_type or not descriptor.extents:
+        if is_encrypted(descriptor.to_bytes()):
+            raise encrypted(file.path)
         raise CorruptDisk(
             "the descriptor is not complete",
             path=file.path,
             expected="a createType and at least one extent",
             hint="Restore the descriptor from a good copy.",
         )
+    if descriptor.sectors > MAX_SECTORS:
+        raise CorruptDisk(
+            "the extents make an impossible size",
+            path=file.path,
+            found=f"{descriptor.sectors} sectors",
+            expected=f"at most {MAX_SECTORS}",
+        )
     return header, descriptor
 
 
-def _embedded_place(file: File, header: SparseHeader) -> tuple[int, int]:
+def embedded_place(file: File, header: SparseHeader) -> tuple[int, int]:
     """(offset, length) in bytes."""
     if header.descriptor_offset == 0 or header.descriptor_size == 0:
         raise NotADisk(
@@ -167,3 +167,21 @@ def _embedded_place(file: File, header: SparseHeader) -> tuple[int, int]:
             expected=f"{length} bytes of descriptor",
         )
     return start, length
+
+
+def append_descriptor(file: File, header: SparseHeader, data: bytes) -> SparseHeader:
+    """Store a descriptor at the end of the file; the header that leads to it."""
+    sector, sectors = -(-file.size // SECTOR), -(-len(data) // SECTOR)
+    file.write(sector * SECTOR, data.ljust(sectors * SECTOR, b"\0"))
+    file.flush()
+    return dataclasses.replace(header, descriptor_offset=sector, descriptor_size=sectors)
+
+
+def require_room(file: File, header: SparseHeader, data: bytes) -> None:
+    """A stream ends where its footer is looked for, so nothing can be added to it."""
+    if len(data) > embedded_place(file, header)[1]:
+        raise UnsupportedDisk(
+            "the descriptor has no room for more, and nothing can be added to a stream",
+            path=file.path,
+            hint="Convert the disk to monolithicSparse first (vmdk_convert).",
+        )

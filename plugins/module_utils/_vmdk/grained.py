@@ -91,7 +91,7 @@ class GrainedDevice(Device):
                 start = (first + begin) * grain
                 skip = max(0, offset - start)
                 if entry != NOTHING:
-                    self._check_entry(entry, first + begin)
+                    self._check_entry(entry, first + begin, stop - begin)
                 yield Run(
                     entry,
                     start + skip,
@@ -99,7 +99,8 @@ class GrainedDevice(Device):
                     entry * SECTOR + skip,
                 )
 
-    def _check_entry(self, entry: int, grain: int) -> None:
+    def _check_entry(self, entry: int, grain: int, count: int) -> None:
+        """Of a run of `count` grains the first one, or all. Raises CorruptDisk, TruncatedDisk."""
         if entry == ZEROED and not self._header.has_zeroed_grains:
             raise CorruptDisk(
                 f"the table entry of grain {grain} points into the header",

@@ -30,6 +30,7 @@ from .layout import (
     split_lines,
     table_sectors,
 )
+from .ownership import keep_owner
 from .paths import folder_of
 from .sparse import SparseExtent
 from .tables import FileSpace, little_endian
@@ -50,13 +51,14 @@ def grow_disk(path: str | os.PathLike[str], size: int) -> bool:
     with open_disk(real) as disk:
         if size == disk.size:
             return False
-        _check(disk, size)
+        check_growth(disk, size)
     with open_disk(real, writable=True) as disk:
         _grow(disk, size // SECTOR)
     return True
 
 
-def _check(disk: Disk, size: int) -> None:
+def check_growth(disk: Disk, size: int) -> None:
+    """Raises what grow_disk() would raise for another size than the disk has."""
     if size < disk.size:
         raise InvalidRequest(
             "a disk cannot be made smaller",
@@ -65,12 +67,7 @@ def _check(disk: Disk, size: int) -> None:
             expected=f"at least its {disk.size} bytes",
             hint="Create a smaller disk and copy the files.",
         )
-    if disk.disk_type not in (*SPARSE_TYPES, *FLAT_TYPES):
-        raise UnsupportedDisk(
-            f"a {disk.disk_type} disk cannot grow in place",
-            path=disk.path,
-            hint="Convert it to monolithicSparse first (vmdk_convert).",
-        )
+    _require_type(disk)
     if len(disk.links) > 1:
         raise InvalidRequest(
             "a child cannot be larger than its parent",
@@ -80,6 +77,23 @@ def _check(disk: Disk, size: int) -> None:
     refuse_with_children(disk.path, "grow")
     DiskSpec(size, disk.disk_type).check()
     _require_sound(disk)
+
+
+def grow_parent(disk: Disk, size: int) -> None:
+    """Make room for all that a larger child holds. For commit only, which has both disks open."""
+    _require_type(disk)
+    DiskSpec(size, disk.disk_type).check()
+    _require_sound(disk)
+    _grow(disk, size // SECTOR)
+
+
+def _require_type(disk: Disk) -> None:
+    if disk.disk_type not in (*SPARSE_TYPES, *FLAT_TYPES):
+        raise UnsupportedDisk(
+            f"a {disk.disk_type} disk cannot grow in place",
+            path=disk.path,
+            hint="Convert it to monolithicSparse first (vmdk_convert).",
+        )
 
 
 def _require_sound(disk: Disk) -> None:
@@ -205,11 +219,12 @@ def _add_extents(disk: Disk, sectors: int) -> None:
             raise DiskExists(
                 "is in the way of a new extent", path=path, hint="Move it somewhere else."
             )
+    like = os.fstat(link.store.file.fileno())
     try:
         for path, line in zip(paths, lines, strict=True):
-            _make_extent(path, line)
+            _make_extent(path, line, like)
             link.descriptor.append_extent(line)
-        _write_new(link.path, link.descriptor.to_bytes())
+        _write_new(link.path, like, link.descriptor.to_bytes())
         journal.commit(link.path, [*paths, link.path])
     except BaseException:
         if not os.path.exists(link.path + journal.SUFFIX):
@@ -219,15 +234,17 @@ def _add_extents(disk: Disk, sectors: int) -> None:
         raise
 
 
-def _make_extent(path: str, line: ExtentLine) -> None:
+def _make_extent(path: str, line: ExtentLine, like: os.stat_result) -> None:
     with new_file(path) as file:
+        keep_owner(file, like)
         if line.kind == "SPARSE":
             new_sparse(file, sparse_header(line.sectors, 0)).finish()
         else:
             new_flat(file, line.sectors * SECTOR).flush()
 
 
-def _write_new(path: str, data: bytes) -> None:
+def _write_new(path: str, like: os.stat_result, data: bytes) -> None:
     with new_file(path) as file:
+        keep_owner(file, like)
         file.write(0, data)
         file.flush()

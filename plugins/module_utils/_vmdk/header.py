@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import struct
+import typing as t
 
 from .._device.errors import CorruptDisk, NotADisk, UnsupportedDisk
 
@@ -36,6 +37,8 @@ _MAX_CAPACITY = 1 << 54  # so that bytes fit a signed 64-bit offset
 @dataclasses.dataclass(frozen=True)
 class SparseHeader:
     """The fields of the header; offsets and sizes in sectors."""
+
+    header_sectors: t.ClassVar[int] = 1
 
     capacity: int
     version: int = 1

@@ -19,7 +19,7 @@ def describe(disk: Disk) -> dict[str, object]:
         "path": disk.path,
         "disk_type": disk.disk_type,
         "size": disk.size,
-        "allocated": sum(os.stat(path).st_blocks * 512 for path in disk.files()),
+        "allocated": sum(map(_allocated, disk.files())),
         "adapter_type": lookup(disk, "adapterType"),
         "hw_version": _number(lookup(disk, "virtualHWVersion")),
         "cid": _hex(descriptor.cid),
@@ -32,6 +32,11 @@ def describe(disk: Disk) -> dict[str, object]:
         "chain": [link.path for link in disk.links],
         "flags": disk.flags,
     }
+
+
+def _allocated(path: str) -> int:
+    """0 for the map of an RDM that has stayed on its host."""
+    return os.stat(path).st_blocks * 512 if os.path.exists(path) else 0
 
 
 def lookup(disk: Disk, key: str) -> str | None:

@@ -9,10 +9,15 @@ import typing as t
 
 from .._device.errors import CorruptDisk, UnsupportedDisk
 from .._device.files import File
+from .cowd import HEADER_BYTES, CowdExtent, CowdHeader
+from .cowd import MAGIC as COWD
 from .flat import flat_extent
 from .header import SECTOR, SparseHeader
 from .lock import lock
+from .opaque import no_access, raw_device_mapping
 from .paths import require_file
+from .sesparse import MAGIC_BYTES as SE_SPARSE
+from .sesparse import SeSparseExtent, SeSparseHeader
 from .sparse import SparseExtent
 from .stream import StreamExtent
 from .types import UNSUPPORTED_EXTENTS
@@ -54,14 +59,16 @@ def open_extent(request: ExtentRequest) -> Device:
             hint="Clone the disk on the host that runs it to a kind that can be opened here.",
         )
     if request.line.access == "NOACCESS" and kind != "ZERO":
-        raise UnsupportedDisk(
-            "has an extent that must not be accessed", path=request.disk, found=str(request.line)
-        )
+        return no_access(request.line.sectors * SECTOR, request.disk, str(request.line))
     return opener(request)
 
 
 def _open_zero(request: ExtentRequest) -> Device:
     return ZeroExtent(request.line.sectors * SECTOR)
+
+
+def _open_mapping(request: ExtentRequest) -> Device:
+    return raw_device_mapping(request.line.sectors * SECTOR, request.disk)
 
 
 def _open_flat(request: ExtentRequest) -> Device:
@@ -76,16 +83,47 @@ def _open_flat(request: ExtentRequest) -> Device:
 
 
 def _open_sparse(request: ExtentRequest) -> Device:
+    """By what the file is: products have used these words for each other's formats."""
     if request.embedded is not None:
         return _sparse_device(request, *request.embedded)
     file = _open_file(request)
     try:
-        return _sparse_device(
-            request, file, SparseHeader.parse(file.read(0, min(SECTOR, file.size)), file.path)
-        )
+        head = file.read(0, min(HEADER_BYTES, file.size))
+        if head.startswith(COWD):
+            return _cowd_device(request, file, CowdHeader.parse(head, file.path))
+        if head.startswith(SE_SPARSE):
+            return _sesparse_device(request, file, SeSparseHeader.parse(head, file.path))
+        return _sparse_device(request, file, SparseHeader.parse(head, file.path))
     except BaseException:
         file.close()
         raise
+
+
+def _cowd_device(request: ExtentRequest, file: File, header: CowdHeader) -> Device:
+    return CowdExtent(
+        file,
+        header,
+        size=request.line.sectors * SECTOR,  # the header's is often rounded
+        parent=request.parent,
+        inherits=request.inherits,
+    )
+
+
+def _sesparse_device(request: ExtentRequest, file: File, header: SeSparseHeader) -> Device:
+    if request.writable:
+        raise UnsupportedDisk(
+            "a seSparse disk cannot be changed, only read",
+            path=request.disk,
+            hint="Convert it to monolithicSparse or vmfs first (vmdk_convert).",
+        )
+    _check_capacity(request, file.path, header.capacity)
+    return SeSparseExtent(
+        file,
+        header,
+        size=request.line.sectors * SECTOR,
+        parent=request.parent,
+        inherits=request.inherits,
+    )
 
 
 def _sparse_device(request: ExtentRequest, file: File, header: SparseHeader) -> Device:
@@ -140,5 +178,9 @@ _OPENERS = {
     "SPARSE": _open_sparse,
     "FLAT": _open_flat,
     "VMFS": _open_flat,
+    "VMFSSPARSE": _open_sparse,
+    "SESPARSE": _open_sparse,
+    "VMFSRDM": _open_mapping,
+    "VMFSRAW": _open_mapping,
     "ZERO": _open_zero,
 }

@@ -93,6 +93,18 @@ class DiskSpec:
             )
 
 
+def check_name(path: str) -> None:
+    """Raises InvalidRequest for the name of a disk whose extents no descriptor could name."""
+    name = os.path.basename(path)
+    if any(char == '"' or ord(char) < 32 or ord(char) == 127 for char in name):
+        raise InvalidRequest(
+            "no descriptor can hold such a name of a disk",
+            path=path,
+            found=repr(name),
+            expected="a name without quotes and control characters",
+        )
+
+
 def extent_lines(disk: str, spec: DiskSpec) -> list[ExtentLine]:
     """The extents with the names VMware gives them."""
     stem, suffix = os.path.splitext(os.path.basename(disk))

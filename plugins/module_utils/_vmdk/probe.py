@@ -10,6 +10,7 @@ import typing as t
 
 from .._device.errors import NotADisk, UnsupportedDisk
 from .header import MAGIC, SECTOR, TEMPORARY_MAGIC, SparseHeader
+from .support import encrypted, is_encrypted
 
 if t.TYPE_CHECKING:
     from .._device.files import File
@@ -48,6 +49,8 @@ def sparse_header(file: File) -> SparseHeader | None:
         return SparseHeader.parse(head, file.path)
     if _DESCRIPTOR_KEY.search(head.split(b"\0", 1)[0]):
         return None
+    if is_encrypted(head):
+        raise encrypted(file.path)
     for magic, what in _VMWARE_KINDS.items():
         if head.startswith(magic):
             raise UnsupportedDisk(

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the vdisk.lifecycle authors
 # SPDX-License-Identifier: BSD-2-Clause
 # Private to vdisk.lifecycle: not an API for other collections.
-"""A hosted sparse extent (KDMV): grains anywhere in a file, found through tables (TN p.6-9)."""
+"""Writing to sparse extents in place, and the hosted one, KDMV (TN p.6-9)."""
 
 from __future__ import annotations
 
@@ -9,48 +9,34 @@ import threading
 import typing as t
 from array import array
 
-from .._device.device import Device, read
-from .._device.errors import CorruptDisk, TruncatedDisk
-from .._device.extent import Extent, Kind, merge
-from .._device.zeros import ZEROS, is_zero
+from .._device.device import read
+from .._device.errors import CorruptDisk
+from .._device.zeros import is_zero
+from .grained import NOTHING, ZEROED, GrainedDevice
 from .header import MAGIC, SECTOR, UNCLEAN_OFFSET
+from .sparse_guard import SectorRuns, require_sound, table_runs
 from .tables import FileSpace, GrainTables
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from .._device.device import BlockDevice, Buffer
     from .._device.files import File
+    from .grained import Run
     from .header import SparseHeader
-
-_NOTHING, _ZEROED = 0, 1  # table entries that are not a place in the file
-
-
-class _Run(t.NamedTuple):
-    """Bytes start..stop of the disk that lie behind each other in the file, or are nowhere."""
-
-    entry: int
-    start: int
-    stop: int
-    position: int  # byte of the file where `start` lies
-
-    @property
-    def length(self) -> int:
-        return self.stop - self.start
+    from .tables_header import TablesHeader
 
 
-class SparseExtent(Device):
-    """One extent file, or a whole monolithicSparse disk.
+class GrainedExtent(GrainedDevice):
+    """What the hosted sparse extent (KDMV) and the redo log of ESXi (COWD) share: writing.
 
-    parent: what unallocated grains show, in this extent's own offsets.
-    inherits: unallocated grains belong to a parent even if it is not open (a link opened alone).
     fresh: the file is still being made, so nothing needs an order of writes yet.
     """
+
+    unclean_offset: int  # byte of the header's uncleanShutdown
 
     def __init__(
         self,
         file: File,
-        header: SparseHeader,
+        header: TablesHeader,
         *,
         size: int | None = None,
         parent: BlockDevice | None = None,
@@ -58,85 +44,59 @@ class SparseExtent(Device):
         fresh: bool = False,
     ) -> None:
         """Raises TruncatedDisk where no grain directory can be read."""
-        self.file, self.header, self.parent = file, header, parent
-        self.size = header.capacity * SECTOR if size is None else size
-        self.name = file.path
-        self._inherits = inherits or parent is not None
-        self._fresh = fresh
-        self._grain = header.grain_size * SECTOR
         self._space = FileSpace(file)
         self.tables = GrainTables(file, header, self._space)
+        super().__init__(file, header, self.tables, size, parent, inherits)
+        self._fresh = fresh
         self._lock = threading.Lock()
         self._written = False
+        self._metadata: SectorRuns | None = None  # when it is first asked for
 
-    @property
-    def flags(self) -> list[str]:
-        """What is wrong with it, as far as it was read."""
-        unclean = ["was not closed after the last write"] if self.header.unclean else []
-        return [f"{self.name}: {text}" for text in (*unclean, *self.tables.flags)]
+    def _file_sectors(self) -> int:
+        return self._space.end
 
-    # Where things are
+    # Where no grain may lie
 
-    def _runs(self, offset: int, end: int) -> Iterator[_Run]:
-        grain, step = self._grain, self.header.grain_size
-        for first, entries, empty in self.tables.slices(offset // grain, -(-end // grain)):
-            for begin, stop, entry in _same(entries, step, empty):
-                start = (first + begin) * grain
-                skip = max(0, offset - start)
-                if entry != _NOTHING:
-                    self._check_entry(entry, first + begin)
-                yield _Run(
-                    entry,
-                    start + skip,
-                    min(end, (first + stop) * grain),
-                    entry * SECTOR + skip,
-                )
+    def _core(self) -> list[tuple[int, int]]:
+        """(start, end) in sectors: the header and the directory."""
+        return [(0, self._header.header_sectors), self._directory_run(self._header.gd_offset)]
 
-    def _check_entry(self, entry: int, grain: int) -> None:
-        if entry == _ZEROED and not self.header.has_zeroed_grains:
+    def _directory_run(self, start: int) -> tuple[int, int]:
+        return start, start + -(-4 * self._header.directory_entries // SECTOR)
+
+    def _others(self) -> list[tuple[int, int]]:
+        """The redundant directory, and the tables of both, as far as they are where they say."""
+        header, directories = self._header, self.tables.directories()
+        step = -(-4 * header.gtes_per_gt // SECTOR)
+        runs = [run for directory in directories for run in table_runs(directory, step)]
+        if len(directories) > 1:
+            runs.append(self._directory_run(header.rgd_offset))
+        return runs
+
+    def _read_guard(self) -> SectorRuns:
+        """A damaged directory must not keep anybody from reading, so only what is certain."""
+        return SectorRuns(self._core())
+
+    def _check_entry(self, entry: int, grain: int, count: int) -> None:
+        super()._check_entry(entry, grain, count)
+        if entry <= ZEROED:
+            return
+        if self._metadata is None:
+            self._metadata = self._read_guard()
+        if self._metadata.hits(entry, entry + count * self._header.grain_size):
             raise CorruptDisk(
-                f"the table entry of grain {grain} points into the header",
-                path=self.name,
-                found=entry,
-                expected=f"0 or a sector up to {self._space.end}",
-                hint="Restore the file from a good copy.",
-            )
-        if entry >= self._space.end:
-            raise TruncatedDisk(
-                f"grain {grain} lies beyond the end of the file",
+                f"the table entry of grain {grain} points into the metadata of the extent",
                 path=self.name,
                 offset=entry * SECTOR,
-                expected=f"a file longer than {self._space.end * SECTOR} bytes",
-                hint="Restore the file from a good copy.",
+                hint="Look at it with vmdk_check; restore the file from a good copy.",
             )
 
-    # Reading
-
-    def readinto(self, offset: int, buffer: memoryview) -> None:
-        length = self.check_range(offset, buffer.nbytes)
-        for run in self._runs(offset, offset + length):
-            part = buffer[run.start - offset : run.stop - offset]
-            if run.entry > _ZEROED:
-                self.file.readinto(run.position, part)
-            elif run.entry == _NOTHING and self.parent is not None:
-                self.parent.readinto(run.start, part)
-            else:
-                _clear(part)
-
-    def extents(self, offset: int = 0, length: int | None = None) -> Iterator[Extent]:
-        length = self.check_range(offset, length)
-        return merge(self._kinds(offset, offset + length))
-
-    def _kinds(self, offset: int, end: int) -> Iterator[Extent]:
-        for run in self._runs(offset, end):
-            if run.entry > _ZEROED:
-                yield Extent(run.start, run.length, Kind.DATA)
-            elif run.entry == _ZEROED or not self._inherits:
-                yield Extent(run.start, run.length, Kind.ZERO)
-            elif self.parent is None:
-                yield Extent(run.start, run.length, Kind.INHERITED)
-            else:
-                yield from self.parent.extents(run.start, run.length)
+    def _check_run(self, entry: int, grain: int, count: int) -> None:
+        """Before the first write: to the last grain of a run."""
+        self._check_entry(entry, grain, count)
+        if entry > ZEROED:
+            last = count - 1
+            super()._check_entry(entry + last * self._header.grain_size, grain + last, 1)
 
     # Writing
 
@@ -149,7 +109,7 @@ class SparseExtent(Device):
             self._begin()
             for run in list(self._runs(offset, offset + length)):
                 part = view[run.start - offset : run.stop - offset]
-                if run.entry > _ZEROED:
+                if run.entry > ZEROED:
                     self.file.write(run.position, part)
                 else:
                     self._allocate(run, part)
@@ -162,25 +122,30 @@ class SparseExtent(Device):
         with self._lock:
             self._begin()
             for run in list(self._runs(offset, offset + length)):
-                if run.entry > _ZEROED:
+                if run.entry > ZEROED:
                     self.file.zero(run.position, run.length)
-                elif run.entry == _NOTHING and self._inherits:
+                elif run.entry == NOTHING and self._inherits:
                     self._hide_parent(run)
             self._write_back_if_many()
 
     def _begin(self) -> None:
         """The unclean mark goes to disk no later than the first data behind it (TN p.7)."""
         if not self._written:
-            self.file.write(UNCLEAN_OFFSET, b"\x01")
+            if not self._fresh:
+                self._metadata = SectorRuns([*self._core(), *self._others()])
+                grains = -(-self.size // self._grain)
+                step = self._header.grain_size
+                require_sound(self.tables, grains, step, self._check_run, self.name)
+            self.file.write(self.unclean_offset, b"\x01")
             self._written = True
 
-    def _allocate(self, run: _Run, data: memoryview | None) -> None:
+    def _allocate(self, run: Run, data: memoryview | None) -> None:
         """New grains for a run that has none; without data they read as zeros."""
         first, last = run.start // self._grain, -(-run.stop // self._grain)
-        step = self.header.grain_size
+        step = self._header.grain_size
         sector = self._space.take((last - first) * step, align=step)
         place = sector * SECTOR - first * self._grain  # byte of the file for byte 0 of the disk
-        if run.entry == _NOTHING and self.parent is not None:
+        if run.entry == NOTHING and self.parent is not None:
             self._copy_from_parent(first * self._grain, run.start, place)
             self._copy_from_parent(run.stop, min(last * self._grain, self.size), place)
         if data is not None:
@@ -195,12 +160,12 @@ class SparseExtent(Device):
             if not is_zero(data, 0, len(data)):
                 self.file.write(place + start, data)
 
-    def _hide_parent(self, run: _Run) -> None:
+    def _hide_parent(self, run: Run) -> None:
         """Zeros that cover a parent: marked where the header allows it, else real grains."""
         first, last = -(-run.start // self._grain), run.stop // self._grain
         if run.stop == self.size:
             last = -(-run.stop // self._grain)
-        if not self.header.has_zeroed_grains or first >= last:
+        if not self._header.has_zeroed_grains or first >= last:
             self._allocate(run, None)
             return
         begin, end = first * self._grain, min(last * self._grain, run.stop)
@@ -208,7 +173,7 @@ class SparseExtent(Device):
             self._allocate(run._replace(stop=begin), None)
         if end < run.stop:
             self._allocate(run._replace(start=end), None)
-        self.tables.set(first, array("I", [_ZEROED]) * (last - first))
+        self.tables.set(first, array("I", [ZEROED]) * (last - first))
 
     # Making it last
 
@@ -216,15 +181,58 @@ class SparseExtent(Device):
         if not self._fresh:
             self.file.flush()
 
+    def _write_back(self) -> None:
+        """The tables, behind the data that they name."""
+        self.tables.flush(self._barrier)
+
     def _write_back_if_many(self) -> None:
         if self.tables.wants_flush:
-            self.tables.flush(self._barrier)
+            self._write_back()
 
     def flush(self) -> None:
         with self._lock:
             if self._written:
-                self.tables.flush(self._barrier)
+                self._write_back()
             self.file.flush()
+
+    def close(self) -> None:
+        if self.file.fileno() < 0:
+            return
+        try:
+            if self._written:
+                self.flush()
+                self.file.write(self.unclean_offset, b"\0")
+                self.file.flush()
+        finally:
+            self.file.close()
+
+
+class SparseExtent(GrainedExtent):
+    """One hosted extent file (KDMV), or a whole monolithicSparse disk (TN p.6-9)."""
+
+    unclean_offset = UNCLEAN_OFFSET
+
+    def __init__(
+        self,
+        file: File,
+        header: SparseHeader,
+        *,
+        size: int | None = None,
+        parent: BlockDevice | None = None,
+        inherits: bool = False,
+        fresh: bool = False,
+    ) -> None:
+        """Raises TruncatedDisk where no grain directory can be read."""
+        super().__init__(file, header, size=size, parent=parent, inherits=inherits, fresh=fresh)
+        self.header = header
+
+    def _core(self) -> list[tuple[int, int]]:
+        start = self.header.descriptor_offset
+        return [*super()._core(), (start, start + self.header.descriptor_size)]
+
+    def _read_guard(self) -> SectorRuns:
+        front = self.header.overhead
+        return SectorRuns([*self._core(), *(run for run in self._others() if run[1] <= front)])
 
     def finish(self) -> None:
         """What was being made is complete: content first, then the magic that readers look for."""
@@ -233,39 +241,3 @@ class SparseExtent(Device):
         self.file.write(UNCLEAN_OFFSET, b"\0")
         self.file.flush()
         self.file.close()
-
-    def close(self) -> None:
-        if self.file.fileno() < 0:
-            return
-        try:
-            if self._written:
-                self.flush()
-                self.file.write(UNCLEAN_OFFSET, b"\0")
-                self.file.flush()
-        finally:
-            self.file.close()
-
-
-def _same(entries: array[int], step: int, empty: bool) -> Iterator[tuple[int, int, int]]:
-    """(start, stop, first entry) of the runs of grains that belong together."""
-    start, count = 0, len(entries)
-    while start < count:
-        entry, stop = entries[start], start + 1
-        if empty:
-            stop = count
-        elif entry > _ZEROED:
-            following = entry + step
-            while stop < count and entries[stop] == following:
-                following += step
-                stop += 1
-        else:
-            while stop < count and entries[stop] == entry:
-                stop += 1
-        yield start, stop, entry
-        start = stop
-
-
-def _clear(buffer: memoryview) -> None:
-    for start in range(0, buffer.nbytes, len(ZEROS)):
-        part = buffer[start : start + len(ZEROS)]
-        part[:] = memoryview(ZEROS)[: part.nbytes]

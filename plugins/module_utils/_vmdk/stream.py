@@ -14,8 +14,7 @@ from .._device.pipeline import BufferPool
 from .header import SECTOR
 from .recent import Recent
 from .stream_grain import GrainDecoder
-from .stream_layout import effective_header
-from .stream_tables import StreamTables
+from .stream_rebuild import find_tables
 
 if t.TYPE_CHECKING:
     from array import array
@@ -30,7 +29,7 @@ _CACHED = 4 << 20  # bytes of inflated grains held for small reads
 
 
 class StreamExtent(Device):
-    """The disk in a stream whose grain directory is in the header or in the footer.
+    """The disk in a stream: by its grain directory, or by its markers where that is lost.
 
     Read-only: grains are never rewritten in place. Reads raise CorruptDisk or TruncatedDisk where
     a grain or its table is damaged, and only there. Owns its file, not its parent.
@@ -54,11 +53,10 @@ class StreamExtent(Device):
         self.name = file.path
         self.parent = parent
         self._inherits = inherits or parent is not None
-        self.header = effective_header(file, header)
+        self.header, self._tables, self.flags = find_tables(file, header)
         self.size = self.header.capacity * SECTOR if size is None else size
         self._grain = self.header.grain_size * SECTOR
         self._last_hole = 1 if self.header.has_zeroed_grains else 0  # highest entry without data
-        self._tables = StreamTables(file, self.header)
         self._decoder = GrainDecoder(file, self.header)
         self._buffers = BufferPool(_RUN + self._decoder.reach)
         self._inflated: Recent[int, bytes] = Recent(max(2, _CACHED // self._grain))

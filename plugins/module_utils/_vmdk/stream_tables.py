@@ -37,6 +37,11 @@ class StreamTables:
         self._check(self._directory, header.gd_offset, "grain table")
         self._tables: Recent[int, array[int]] = Recent(_TABLES_HELD)
 
+    @property
+    def is_empty(self) -> bool:
+        """The directory names no table at all."""
+        return not any(self._directory)
+
     def entries(self, grain: int, count: int) -> array[int]:
         """The table entries of `count` grains: sectors of the file, or 0, or 1 (TN p.9)."""
         index, start = divmod(grain, self._per_table)

@@ -1,10 +1,11 @@
 # Copyright (c) 2026 the vdisk.lifecycle authors
 # SPDX-License-Identifier: BSD-2-Clause
 # Private to vdisk.lifecycle: not an API for other collections.
-"""Grain directory and grain tables of a sparse extent: where each grain lies (TN p.8-9)."""
+"""Grain directory and grain tables of a sparse extent: where each grain lies (TN p.8-11)."""
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 import typing as t
@@ -12,19 +13,30 @@ from array import array
 
 from .._device.errors import CorruptDisk, TruncatedDisk, UnsupportedDisk
 from .._device.extent import Kind
-from .header import SECTOR
+from .._device.zeros import is_zero
+from .header import GTES_PER_GT, SECTOR
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from .._device.files import File
-    from .header import SparseHeader
+    from .tables_header import TablesHeader
 
 PAGE_TABLES = 16  # tables that are read and kept together: 32 KiB, 512 MiB of disk
-_MAX_PAGES = 1024  # kept in memory: 32 MiB
+_MAX_PAGES = 1024  # kept in memory, of tables of the usual length: 32 MiB
 _MAX_DIRTY_PAGES = 256  # changed and not yet written back
 _MAX_DIRECTORY = 1 << 24  # entries, 64 MiB: 512 TiB of disk with grains of the usual size
 _MAX_SECTORS = 1 << 32  # an entry has 32 bits
+
+
+_HOLE_TABLES = 1024  # tables that are looked at together where the file has a hole
+_HOLE_ENTRIES = 1 << 19
+
+
+@functools.cache
+def _nothing(length: int) -> array[int]:
+    """Entries of 0, shared by all disks: never written to."""
+    return array("I", bytes(4 * length))
 
 
 class FileSpace:
@@ -54,14 +66,15 @@ class GrainTables:
     Reading is safe from many threads; set() and flush() belong to one writer.
     """
 
-    def __init__(self, file: File, header: SparseHeader, space: FileSpace) -> None:
+    def __init__(self, file: File, header: TablesHeader, space: FileSpace) -> None:
         """Raises TruncatedDisk where neither directory lies within the file."""
         self._file, self._header, self._space = file, header, space
         self._length = header.gtes_per_gt
         self._table_bytes = 4 * self._length
         self._table_sectors = -(-self._table_bytes // SECTOR)
         self._page_grains = PAGE_TABLES * self._length
-        self._empty_page = array("I", bytes(PAGE_TABLES * self._table_bytes))
+        self._empty_page = _nothing(PAGE_TABLES * self._length)
+        self._max_pages = max(2, _MAX_PAGES * GTES_PER_GT // self._length)
         self._pages: dict[int, array[int]] = {}
         self._lock = threading.Lock()
         self._dirty: set[int] = set()  # numbers of tables
@@ -111,11 +124,47 @@ class GrainTables:
         while first < last:
             number, start = divmod(first, self._page_grains)
             page = self._pages.get(number)
-            if page is None:
-                page = self._load(number)
+            hole = 0
+            if not page and not start and last - first > self._page_grains:
+                hole = min(self._hole(number), (last - first) // self._length)
+            if hole:
+                stop = first + hole * self._length
+                for begin in range(first, stop, _HOLE_ENTRIES):
+                    yield begin, _nothing(min(_HOLE_ENTRIES, stop - begin)), True
+                first = stop
+                continue
+            page = page or self._load(number)
             stop = min(last - number * self._page_grains, self._page_grains)
             yield first, page[start:stop], page is self._empty_page
             first = number * self._page_grains + stop
+
+    def _hole(self, number: int) -> int:
+        """Tables from page `number` on that no file stores: whole pages, at most _HOLE_TABLES."""
+        first = number * PAGE_TABLES
+        tables = _HOLE_TABLES
+        for directory in self.directories():
+            tables = min(tables, self._tables_in_hole(directory, first, tables))
+        pages = tables // PAGE_TABLES
+        held = (page for page in range(number, number + pages) if page in self._pages)
+        return PAGE_TABLES * (next(held, number + pages) - number)
+
+    def _tables_in_hole(self, directory: array[int], first: int, most: int) -> int:
+        """Tables that lie behind each other in a hole of the file, or nowhere at all."""
+        places = directory[first : first + most]
+        if not places:
+            return 0
+        start, step = places[0], self._table_sectors
+        if start == 0:
+            return len(places) if not any(places) else 0
+        if not self._is_in_file(start) or not self._is_in_file(places[-1]):
+            return 0
+        if places[-1] - start != step * (len(places) - 1):
+            return 0
+        if places != array("I", range(start, start + step * len(places), step)):
+            return 0
+        end = (places[-1] + step) * SECTOR
+        run = next(self._file.extents(start * SECTOR, end))
+        return 0 if run.kind is not Kind.ZERO else run.length // self._table_bytes
 
     def _load(self, number: int) -> array[int]:
         with self._lock:
@@ -128,7 +177,7 @@ class GrainTables:
 
     def _make_room(self) -> None:
         """Forget the oldest page that needs no writing back."""
-        if len(self._pages) < _MAX_PAGES:
+        if len(self._pages) < self._max_pages:
             return
         dirty = {table // PAGE_TABLES for table in self._dirty}
         for number in self._pages:
@@ -140,17 +189,54 @@ class GrainTables:
         first = number * PAGE_TABLES
         count = min(PAGE_TABLES, self._header.directory_entries - first)
         primary = self._read_tables(self._primary, first, count)
+        if self._is_plainly_empty(primary, first, count):
+            return primary
         doubtful = [i for i in range(count) if not self._is_sound(primary, i)]
+        spare = self._empty_page
         if doubtful and self._redundant is not None:
             spare = self._read_tables(self._redundant, first, count)
-            for i in doubtful:
-                if self._is_sound(spare, i):
-                    begin, end = i * self._length, (i + 1) * self._length
-                    primary = self._empty_page[:] if primary is self._empty_page else primary
-                    primary[begin:end] = spare[begin:end]
-                    self._flag("a grain table is unusable, its redundant copy is used")
-                    self._dirty.add(first + i)  # written back to both places, if ever
+        for i in doubtful:
+            if self._is_sound(spare, i):
+                table = spare[i * self._length : (i + 1) * self._length]
+                primary = self._with_table(primary, i, table)
+                self._flag("a grain table is unusable, its redundant copy is used")
+                self._dirty.add(first + i)  # written back to both places, if ever
+            elif self._primary[first + i] == 1 and self._header.has_zeroed_grains:
+                table = array("I", [1]) * self._length  # a table of zeros (LY)
+                primary = self._with_table(primary, i, table)
+            else:
+                self._check_place(first + i)
         return primary
+
+    def _is_plainly_empty(self, primary: array[int], first: int, count: int) -> bool:
+        """Zeros in both copies, in their proper places: the usual case of a sparse disk."""
+        if primary is not self._empty_page:
+            return False
+        for directory in self.directories():
+            places = directory[first : first + count]
+            if not self._is_in_file(min(places)) or not self._is_in_file(max(places)):
+                return False
+        spare = self._redundant
+        return spare is None or self._read_tables(spare, first, count) is primary
+
+    def _with_table(self, page: array[int], i: int, table: array[int]) -> array[int]:
+        page = page[:] if page is self._empty_page else page
+        page[i * self._length : (i + 1) * self._length] = table
+        return page
+
+    def _check_place(self, table: int) -> None:
+        """A table that should be somewhere and is in no copy is not one of zeros."""
+        places = [directory[table] for directory in self.directories()]
+        if table in self._dirty or not places[-1] or any(map(self._is_in_file, places)):
+            return
+        raise TruncatedDisk(
+            f"grain table {table} does not lie within the file",
+            path=self._file.path,
+            offset=(self._header.gd_offset + table * 4 // SECTOR) * SECTOR,
+            found=f"sector {places[-1]}",
+            expected=f"0 or a sector up to {self._space.end}",
+            hint="Restore the file from a good copy.",
+        )
 
     def _read_tables(self, directory: array[int], first: int, count: int) -> array[int]:
         """`count` tables; zeros where there is none. Holes of the file are not read."""
@@ -163,7 +249,9 @@ class GrainTables:
             buffer = buffer or bytearray(PAGE_TABLES * self._table_bytes)
             place = (index - first) * self._table_bytes
             self._file.readinto(start, memoryview(buffer)[place : place + end - start])
-        return self._empty_page if buffer is None else _entries(buffer)
+        if buffer is None or is_zero(buffer, 0, len(buffer)):
+            return self._empty_page
+        return _entries(buffer)
 
     def _neighbours(
         self, directory: array[int], first: int, count: int
@@ -183,7 +271,8 @@ class GrainTables:
             index += max(tables, 1)
 
     def _is_in_file(self, sector: int) -> bool:
-        return 0 < sector <= self._space.end - self._table_sectors
+        first = self._header.header_sectors + 1  # the directory takes at least one
+        return first <= sector <= self._space.end - self._table_sectors
 
     def _is_sound(self, page: array[int], i: int) -> bool:
         """Whether a table has grains and each lies in the file. An empty one proves nothing."""

@@ -19,10 +19,35 @@ FLAT_TYPES = (MONOLITHIC_FLAT, SPLIT_FLAT, VMFS)
 CREATABLE_TYPES = (*SPARSE_TYPES, *FLAT_TYPES, *STREAM_TYPES)
 CHILD_TYPES = SPARSE_TYPES
 
+# Those that others make and that are opened here.
+FULL_DEVICE = "fullDevice"
+PARTITIONED_DEVICE = "partitionedDevice"
+CUSTOM = "custom"
+VMFS_SPARSE = "vmfsSparse"
+SE_SPARSE = "seSparse"
+VMFS_THIN = "vmfsThin"
+_OTHER_TYPES = (
+    FULL_DEVICE,
+    PARTITIONED_DEVICE,
+    CUSTOM,
+    VMFS_SPARSE,
+    SE_SPARSE,
+    VMFS_THIN,
+    "vmfsPreallocated",
+    "vmfsEagerZeroedThick",
+    "vmfsThick",
+    "vmfsRDM",
+    "vmfsRDMP",
+    "vmfsRaw",
+)
+
 # Other words for a type we handle, as found in the field.
 _SYNONYMS = {
     "2gbmaxextentsparse": SPLIT_SPARSE,
     "2gbmaxextentflat": SPLIT_FLAT,
+    "vmfssesparse": SE_SPARSE,
+    "vmfsrawdevicemap": "vmfsRDM",
+    "vmfspassthroughrawdevicemap": "vmfsRDMP",
 }
 
 ADAPTER_TYPES = ("ide", "buslogic", "lsilogic", "legacyESX")
@@ -31,30 +56,12 @@ ADAPTER_TYPES = ("ide", "buslogic", "lsilogic", "legacyESX")
 def canonical_type(create_type: str) -> str:
     """The createType as VMware writes it, whatever the case; an unknown one comes back as it is."""
     folded = create_type.lower()
-    for known in CREATABLE_TYPES:
+    for known in (*CREATABLE_TYPES, *_OTHER_TYPES):
         if known.lower() == folded:
             return known
     return _SYNONYMS.get(folded, create_type)
 
 
-# Kinds that are known and that nothing here opens (yet), and what to tell about them.
-UNSUPPORTED_TYPES = {
-    "fulldevice": "a whole physical disk",
-    "partitioneddevice": "partitions of a physical disk",
-    "vmfsrdm": "a raw device mapping (RDM)",
-    "vmfsrawdevicemap": "a raw device mapping (RDM)",
-    "vmfsrdmp": "a raw device mapping (RDM) in physical mode",
-    "vmfspassthroughrawdevicemap": "a raw device mapping (RDM) in physical mode",
-    "vmfsraw": "a raw device of an ESXi host",
-    "vmfssparse": "an ESXi redo log (COWD)",
-    "vmfssesparse": "an ESXi redo log (seSparse)",
-    "sesparse": "an ESXi redo log (seSparse)",
-    "vsansparse": "a redo log on vSAN",
-}
-UNSUPPORTED_EXTENTS = {
-    "VMFSSPARSE": "an ESXi redo log (COWD)",
-    "SESPARSE": "an ESXi redo log (seSparse)",
-    "VSANSPARSE": "a redo log on vSAN",
-    "VMFSRDM": "a raw device mapping (RDM)",
-    "VMFSRAW": "a raw device of an ESXi host",
-}
+# Kinds that are known and that nothing here opens, and what to tell about them.
+UNSUPPORTED_TYPES = {"vsansparse": "a redo log on vSAN"}
+UNSUPPORTED_EXTENTS = {"VSANSPARSE": "a redo log on vSAN"}

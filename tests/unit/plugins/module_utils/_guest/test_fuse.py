@@ -95,11 +95,11 @@ class Failing(ZeroDevice):
         (ValueError("a bug"), errno.EIO),
     ],
 )
-def test_errors_become_numbers_and_are_logged(error, number, capsys):
+def test_errors_become_numbers_and_are_logged(error, number, capfd):
     with pytest.raises(OSError) as caught:
         read(served(Failing(error)), 0, 512)
     assert caught.value.errno == number
-    assert "read of 512 bytes at byte 0" in capsys.readouterr().out
+    assert "read of 512 bytes at byte 0" in capfd.readouterr().out
 
 
 def test_write_to_a_read_only_device_is_refused_as_such():
@@ -124,12 +124,12 @@ def test_failed_reads_are_no_failed_writes():
     assert (file.report.failed_writes, file.report.first_failure) == (0, None)
 
 
-def test_log_of_a_failing_disk_stays_short(capsys):
+def test_log_of_a_failing_disk_stays_short(capfd):
     file = served(Failing(errors.CorruptDisk("bad")))
     for _attempt in range(1000):
         with pytest.raises(OSError):
             read(file, 0, 512)
-    assert len(capsys.readouterr().out.splitlines()) == 200
+    assert len(capfd.readouterr().out.splitlines()) == 200
 
 
 class Watching(MemoryDevice):

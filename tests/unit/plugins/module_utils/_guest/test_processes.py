@@ -68,7 +68,7 @@ def test_proc_is_mounted():
 
 def test_octal_escapes_of_mountinfo():
     line = r"36 35 98:0 /sub /mnt/a\040b\134c rw,noatime master:1 - ext3 /dev/a\040b rw"
-    expected = mountinfo.Mount(36, "/mnt/a b\\c", "ext3", "/dev/a b")
+    expected = mountinfo.Mount(36, "/mnt/a b\\c", "ext3", "/dev/a b", "98:0")
     assert mountinfo._parse(line) == expected
 
 

@@ -120,3 +120,63 @@ def test_it_stands_alone():
             assert {alias.name.partition(".")[0] for alias in node.names} <= allowed
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0 and node.module.partition(".")[0] in allowed
+
+
+def test_it_refuses_a_name_that_two_sources_share(either, data, tmp_path):
+    from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.writer import Source
+
+    points = [either.back_up(data, Source("disk", name, name), name="n").point for name in "ab"]
+    result = restore(either, "n", "disk0", tmp_path / "out")
+    assert result.returncode and all(f"{p.id} of {p.source_name}" in result.stderr for p in points)
+    assert restore(either, points[1].id, "disk0", tmp_path / "out").returncode == 0
+
+
+def test_it_refuses_a_newer_format(either, data, tmp_path):
+    point = either.back_up(data).point
+    path = Path(either.url) / "repo.json"
+    path.write_bytes(path.read_bytes().replace(b'"min_reader": 1', b'"min_reader": 2'))
+    result = restore(either, point.id, "disk0", tmp_path / "out")
+    assert result.returncode and "newer than this script" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["0000000000000000.json", ".nfs0001.json"])
+def test_a_key_file_that_cannot_be_read_does_not_stop_the_others(encrypted, data, tmp_path, name):
+    point = encrypted.back_up(data).point
+    (Path(encrypted.url) / "keys" / name).write_bytes(b"{}")
+    result = restore(encrypted, point.id, "disk0", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "out").read_bytes() == data
+    assert (name in result.stderr) is not name.startswith(".")
+
+
+def test_a_manifest_whose_name_begins_with_a_dot_is_ignored(either, data, tmp_path):
+    point = either.back_up(data).point
+    path = Path(either.url) / point.key
+    path.with_name(f".{path.name}").write_bytes(path.read_bytes())
+    assert restore(either, point.name, "disk0", tmp_path / "out").returncode == 0
+
+
+def break_pack(path, offset, how):
+    content = bytearray(path.read_bytes())
+    if how == "missing":
+        path.unlink()
+    elif how == "short":
+        path.write_bytes(content[: offset + 10])
+    else:
+        content[offset + 1000] ^= 1
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["missing", "short", "changed"])
+def test_a_damaged_pack_is_told_in_one_line_and_leaves_no_image(either, data, tmp_path, how):
+    point = either.back_up(data).point
+    where = either.open().open_disk(point)._where(len(data) // (256 << 10))  # not the first
+    path = Path(either.url) / "packs" / where.pack.hex()[:2] / where.pack.hex()
+    break_pack(path, where.offset, how)
+    folder = tmp_path / "restored"
+    folder.mkdir()
+    result = restore(either, point.id, "disk0", folder / "out")
+    assert result.returncode and len(result.stderr.splitlines()) == 1
+    assert f"{path}: the blob at byte " in result.stderr
+    assert how == "missing" or f"at byte {where.offset} " in result.stderr
+    assert list(folder.iterdir()) == []

@@ -96,13 +96,10 @@ def test_member_of_a_split_disk_is_told(make_disk, tmp_path):
 @pytest.mark.parametrize(
     "text, what",
     [
-        (_text('RW 8 VMFSRDM "x"', "vmfsRawDeviceMap"), "raw device mapping"),
-        (_text('RW 8 VMFSSPARSE "x"', "vmfsSparse"), "COWD"),
-        (_text('RW 8 SESPARSE "x"', "seSparse"), "seSparse"),
-        (_text('RW 8 FLAT "/dev/sda" 0', "fullDevice"), "physical disk"),
+        (_text('RW 8 VSANSPARSE "x"', "vsanSparse"), "vSAN"),
         (_text('RW 8 FLAT "x" 0', more='encryptionKeys="vmware:key/list"\n'), "encrypted"),
         (_text('RW 8 ODD "x"'), "unknown kind"),
-        (_text('NOACCESS 8 FLAT "x" 0'), "must not be accessed"),
+        (_text('RW 8 FLAT "x" 0').replace("version=1", "version=4"), "unknown version"),
     ],
 )
 def test_unsupported_disk_is_named(tmp_path, text, what):
@@ -390,7 +387,7 @@ def test_describe(make_disk, tmp_path):
         "adapter_type": "lsilogic",
         "hw_version": 14,
         "cid": cid,
-        "parent_cid": None,
+        "parent_cid": "ffffffff",
         "encoding": "UTF-8",
         "geometry": {"cylinders": 3, "heads": 64, "sectors": 32},
         "extents": [

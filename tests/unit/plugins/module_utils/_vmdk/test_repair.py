@@ -372,11 +372,11 @@ def test_change_tracking_without_its_file_is_dropped(make_disk, content_of):
 
 def test_leftovers_are_removed_unless_they_are_in_use(disk):
     dead, alive = disk.with_name("disk-s001.vmdk.vdisk-tmp"), disk.with_name("disk.vmdk.vdisk-tmp")
-    dead.write_bytes(b"")
     spec = DiskSpec(MIB, "monolithicSparse")
     other = disk.rename(disk.with_name("moved.vmdk"))
     with new_disk(disk, spec):
         assert alive.exists()
+        dead.write_bytes(b"")
         disk.write_bytes(other.read_bytes())
         assert [change.path for change in repair_disk(disk)] == [str(dead)]
         assert alive.exists()

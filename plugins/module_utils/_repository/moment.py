@@ -1,0 +1,31 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: BSD-2-Clause
+# Private to vdisk.lifecycle: not an API for other collections.
+"""Points in time that only go forward, whatever the clock does."""
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+
+if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_FORM = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+def after(clock: str, known: Sequence[str]) -> str:
+    """The time of a new point: that of the clock, but later than all `known` ones.
+
+    All are written as in manifests, so that they sort as texts. One that cannot be, because the
+    name of a damaged file says so, does not count.
+    """
+    for time in sorted(known, reverse=True):
+        if time < clock:
+            break
+        try:
+            moment = datetime.datetime.strptime(time, _FORM) + datetime.timedelta(microseconds=1)
+        except (ValueError, OverflowError):
+            continue
+        return moment.strftime(_FORM)
+    return clock

@@ -77,6 +77,8 @@ class File:
         while buffer.nbytes:
             try:
                 count = os.preadv(self._fd, [buffer], offset)
+            except OverflowError:  # damage may point anywhere; no file is that long
+                count = 0
             except OSError as error:
                 raise from_oserror(error, f"read byte {offset}", self.path) from error
             if count == 0:
@@ -149,6 +151,8 @@ class File:
     def _seek(self, offset: int, whence: int, end: int) -> int:
         try:
             return os.lseek(self._fd, offset, whence)
+        except OverflowError:  # no file is that long
+            return end
         except OSError as error:
             if error.errno == errno.ENXIO:  # nothing but a hole up to the end of the file
                 return end

@@ -124,3 +124,11 @@ def test_create_never_overwrites(tmp_path):
     with pytest.raises(DiskExists):
         File.create(tmp_path / "disk")
     assert (tmp_path / "disk").read_bytes() == b"precious"
+
+
+def test_a_place_that_no_file_has_is_beyond_the_end(tmp_path):
+    (tmp_path / "disk").write_bytes(b"12345")
+    with File(tmp_path / "disk") as file:
+        with pytest.raises(TruncatedDisk):
+            file.read(1 << 64, 5)
+        assert [run.kind for run in file.extents(1 << 64, (1 << 64) + 1)] == [Kind.ZERO]

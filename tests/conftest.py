@@ -10,6 +10,6 @@ from hypothesis import settings
 
 # A busy machine is no reason to fail.
 settings.register_profile("vdisk", deadline=None, print_blob=True)
-# New examples are for developers; a build tells whether a change is good, so it takes the same ones.
+# New examples are for developers; a build judges a change, so it takes the same ones each time.
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "vdisk")

@@ -51,7 +51,7 @@ EXAMPLES = r"""
 
 - name: Put a redo log and all disks below it in order
   vdisk.lifecycle.vmdk_defragment:
-    path: /srv/vm/web01-000001.vmdk
+    path: /srv/vm/web01-000002.vmdk
     links: all
 """
 

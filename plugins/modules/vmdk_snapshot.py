@@ -102,21 +102,6 @@ EXAMPLES = r"""
   vdisk.lifecycle.vmdk_snapshot:
     path: /srv/vm/web01.vmdk
     state: absent
-
-- name: A linked clone gets a copy of its template as its parent
-  vdisk.lifecycle.vmdk_snapshot:
-    path: /srv/templates/debian.vmdk
-    child: /srv/vm/web02.vmdk
-    parent: /srv/vm/debian.vmdk
-    state: rebased
-    allow_outside: [/srv/templates]
-
-- name: The template was moved; the linked clone follows
-  vdisk.lifecycle.vmdk_snapshot:
-    path: /srv/golden/debian.vmdk
-    child: /srv/vm/web03.vmdk
-    state: attached
-    allow_outside: [/srv/golden]
 """
 
 RETURN = r"""

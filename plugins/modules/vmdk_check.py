@@ -203,7 +203,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     ALLOW_OUTSIDE_SPEC,
     VmdkModule,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.types import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor.types import (
     CREATABLE_TYPES,
     MONOLITHIC_SPARSE,
 )

@@ -129,7 +129,9 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     REPOSITORY_SPEC,
     VmdkModule,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.types import CREATABLE_TYPES
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor.types import (
+    CREATABLE_TYPES,
+)
 
 
 def make_plan(module: VmdkModule) -> Plan:

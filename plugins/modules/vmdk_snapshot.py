@@ -155,7 +155,9 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     ALLOW_OUTSIDE_SPEC,
     VmdkModule,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.types import CHILD_TYPES
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor.types import (
+    CHILD_TYPES,
+)
 
 PLANS = {
     "present": plan_present,

@@ -74,9 +74,13 @@ def convert(disk_type: str, source: str, target: str, level: int | None) -> None
     """One whole process of ours."""
     from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.copy import copy
     from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.raw import RawDevice
-    from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-    from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.create import new_disk
-    from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.layout import DiskSpec
+    from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.layout import (
+        DiskSpec,
+    )
+    from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.create import new_disk
+    from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import (
+        open_disk,
+    )
 
     if disk_type == "raw":
         with open_disk(source) as disk, RawDevice.create(target, disk.size) as raw:

@@ -26,6 +26,18 @@ OPTIONAL = {  # third-party modules, and the rooms that may ask for them
     "cryptography": {"_repository"},
     "mfusepy": {"_guest"},
 }
+ROOMS_OF_VMDK = {  # inside _vmdk/ too: each room, and those it may import
+    "files": set(),
+    "descriptor": set(),
+    "extents": {"descriptor", "files"},
+    "stream": {"extents"},
+    "opening": {"descriptor", "files", "extents", "stream"},
+    "life": {"descriptor", "files", "extents", "stream", "opening"},
+    "redo": {"descriptor", "files", "extents", "opening", "life"},
+    "compact": {"files", "extents", "opening", "life"},
+    "check": {"descriptor", "files", "extents", "stream", "opening"},
+    "salvage": {"descriptor", "files", "extents", "stream", "check"},
+}
 FILES = sorted(ENGINE.glob("_*/**/*.py"))
 
 
@@ -33,8 +45,9 @@ def imports(path):
     """(rooms of ours, top-level modules of others, whether at import time) of a file."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     at_top = {id(node) for node in tree.body}
+    level = len(path.relative_to(ENGINE).parts)
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level == 2:
+        if isinstance(node, ast.ImportFrom) and node.level == level:
             room = (node.module or node.names[0].name).split(".")[0]
             yield room, None, id(node) in at_top
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
@@ -54,6 +67,20 @@ def test_arrows_point_down(path):
         assert theirs in OPTIONAL, f"{path} imports {theirs}"
         assert room in OPTIONAL[theirs], f"{room} must not need {theirs}"
         assert not at_top or path.name == "fuse.py", f"{path} needs {theirs} to be imported at all"
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted((ENGINE / "_vmdk").glob("*/*.py")),
+    ids=lambda path: f"{path.parent.name}/{path.name}",
+)
+def test_rooms_of_the_disk_engine(path):
+    room = path.parent.name
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level == 2:
+            other = (node.module or node.names[0].name).split(".")[0]
+            assert other in ROOMS_OF_VMDK[room], f"{path} imports {other}"
 
 
 def test_init_files_are_empty():

@@ -18,7 +18,7 @@ if t.TYPE_CHECKING:
     from .._repository.points import PointRef
     from .._repository.reader import PointDevice
     from .._repository.repository import Repository
-    from .._vmdk.disk import Disk
+    from .._vmdk.opening.disk import Disk
 
     AnyDisk = Disk | RawDevice | PointDevice
 

@@ -15,7 +15,7 @@ import uuid
 from .._device.errors import DiskExists
 from .._device.progress import Silent
 from .._repository.writer import DiskSource, Source
-from .._vmdk.disk import Disk
+from .._vmdk.opening.disk import Disk
 from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
 

@@ -13,13 +13,13 @@ from .._device.compare import compare
 from .._device.copy import copy
 from .._device.errors import DiskError, DiskExists, InvalidRequest
 from .._device.progress import Silent
-from .._vmdk.chain import open_disk
-from .._vmdk.check import check_disk
-from .._vmdk.create import new_disk
-from .._vmdk.finding import WARNING, is_healthy
-from .._vmdk.repair import repair_disk
-from .._vmdk.salvage import open_salvaged
-from .._vmdk.types import ADAPTER_TYPES, MONOLITHIC_SPARSE
+from .._vmdk.check.check import check_disk
+from .._vmdk.check.finding import WARNING, is_healthy
+from .._vmdk.check.repair import repair_disk
+from .._vmdk.descriptor.types import ADAPTER_TYPES, MONOLITHIC_SPARSE
+from .._vmdk.life.create import new_disk
+from .._vmdk.opening.chain import open_disk
+from .._vmdk.salvage.salvage import open_salvaged
 from .inspect_disk import inspect
 from .plan import Plan, Result
 from .spec import disk_spec
@@ -28,11 +28,11 @@ if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .._device.progress import Progress
-    from .._vmdk.finding import Finding
-    from .._vmdk.layout import DiskSpec
-    from .._vmdk.repair import Change
-    from .._vmdk.salvage import SalvagedDisk
-    from .._vmdk.salvage_part import Fault
+    from .._vmdk.check.finding import Finding
+    from .._vmdk.check.repair import Change
+    from .._vmdk.extents.layout import DiskSpec
+    from .._vmdk.salvage.part import Fault
+    from .._vmdk.salvage.salvage import SalvagedDisk
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,11 +14,11 @@ from .._device.progress import Silent
 from .._guest.trim import find_free, trim
 from .._guest.work_mount import work_place
 from .._transport.reference import Road
-from .._vmdk.chain import open_disk
-from .._vmdk.compact import Layout
-from .._vmdk.defragment import defragment, fragmentation
-from .._vmdk.family import refuse_with_children
-from .._vmdk.shrink import shrink, surplus
+from .._vmdk.compact.compact import Layout
+from .._vmdk.compact.defragment import defragment, fragmentation
+from .._vmdk.compact.shrink import shrink, surplus
+from .._vmdk.opening.chain import open_disk
+from .._vmdk.opening.family import refuse_with_children
 from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
 

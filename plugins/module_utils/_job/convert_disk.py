@@ -12,10 +12,10 @@ import typing as t
 from .._device.copy import copy
 from .._device.errors import InvalidRequest
 from .._device.progress import Silent
-from .._vmdk.chain import open_disk
-from .._vmdk.create import new_disk
-from .._vmdk.family import refuse_with_children
-from .._vmdk.types import STREAM_OPTIMIZED
+from .._vmdk.descriptor.types import STREAM_OPTIMIZED
+from .._vmdk.life.create import new_disk
+from .._vmdk.opening.chain import open_disk
+from .._vmdk.opening.family import refuse_with_children
 from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
 from .spec import disk_spec

@@ -14,9 +14,9 @@ from .._device.errors import DigestMismatch, DiskExists, InvalidRequest
 from .._device.progress import Silent
 from .._device.slice import SliceDevice
 from .._transport.reference import Road, is_block_device
-from .._vmdk.disk import Disk
-from .._vmdk.header import SECTOR
-from .._vmdk.types import CREATABLE_TYPES, MONOLITHIC_SPARSE
+from .._vmdk.descriptor.types import CREATABLE_TYPES, MONOLITHIC_SPARSE
+from .._vmdk.extents.header import SECTOR
+from .._vmdk.opening.disk import Disk
 from .inspect_disk import inspect, is_point
 from .plan import Plan, Result, nothing_to_do
 from .spec import disk_spec
@@ -25,7 +25,7 @@ from .target import Target, exists, write
 if t.TYPE_CHECKING:
     from .._device.progress import Progress
     from .._transport.reference import Reference
-    from .._vmdk.layout import DiskSpec
+    from .._vmdk.extents.layout import DiskSpec
     from .access import Access, AnyDisk
 
 

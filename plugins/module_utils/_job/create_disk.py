@@ -12,22 +12,22 @@ import typing as t
 from .._device.errors import DiskExists, InvalidRequest, NotADisk
 from .._device.files import remove_if_there
 from .._device.units import human_size
-from .._vmdk import journal
-from .._vmdk.chain import open_disk
-from .._vmdk.create import create_disk
-from .._vmdk.family import refuse_with_children
-from .._vmdk.grow import check_growth, grow_disk
-from .._vmdk.lock import refuse_vmware_lock
-from .._vmdk.metadata import check_metadata, set_metadata
-from .._vmdk.remove import disk_files, finish_pending, remove_disk
-from .._vmdk.types import MONOLITHIC_SPARSE
+from .._vmdk.descriptor.types import MONOLITHIC_SPARSE
+from .._vmdk.files.lock import refuse_vmware_lock
+from .._vmdk.life.create import create_disk
+from .._vmdk.life.grow import check_growth, grow_disk
+from .._vmdk.life.metadata import check_metadata, set_metadata
+from .._vmdk.life.remove import disk_files, finish_pending, remove_disk
+from .._vmdk.opening import journal
+from .._vmdk.opening.chain import open_disk
+from .._vmdk.opening.family import refuse_with_children
 from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
 from .spec import disk_spec
 from .target import require_folder
 
 if t.TYPE_CHECKING:
-    from .._vmdk.disk import Disk
+    from .._vmdk.opening.disk import Disk
     from .access import Access
 
 

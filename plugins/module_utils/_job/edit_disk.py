@@ -21,8 +21,8 @@ from .._device.progress import Silent
 from .._device.raw import RawDevice
 from .._device.slice import SliceDevice
 from .._device.units import human_size
-from .._vmdk.disk import Disk
-from .._vmdk.metadata import canonical_uuid, check_key, set_metadata
+from .._vmdk.life.metadata import canonical_uuid, check_key, set_metadata
+from .._vmdk.opening.disk import Disk
 from .inspect_disk import inspect, is_point
 from .plan import Plan, Result
 

@@ -10,8 +10,8 @@ import typing as t
 from .._device.compare import digest
 from .._device.raw import RawDevice
 from .._guest.volumes import list_volumes
-from .._vmdk.disk import Disk
-from .._vmdk.info import describe
+from .._vmdk.opening.disk import Disk
+from .._vmdk.opening.info import describe
 
 if t.TYPE_CHECKING:
     from .._repository.reader import PointDevice

@@ -15,7 +15,7 @@ from .._guest import session
 from .._guest.session import FlatFile, MountRequest
 from .._guest.volumes import choose, list_volumes
 from .._transport.reference import Road
-from .._vmdk.disk import Disk
+from .._vmdk.opening.disk import Disk
 from .plan import Plan, Result, nothing_to_do
 
 if t.TYPE_CHECKING:

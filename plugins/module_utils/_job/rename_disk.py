@@ -12,8 +12,8 @@ import typing as t
 from .._device.errors import InvalidRequest
 from .._device.progress import Silent
 from .._transport.reference import Road
-from .._vmdk.chain import open_disk
-from .._vmdk.rename import destination, plan_move, rename_disk
+from .._vmdk.life.rename import destination, plan_move, rename_disk
+from .._vmdk.opening.chain import open_disk
 from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
 

@@ -16,9 +16,9 @@ from .._device.slice import ConcatDevice
 from .._guest.grow import Growth, grow_table, grow_volume, plan_growth
 from .._guest.work_mount import WorkPlace, work_place
 from .._transport.reference import Road
-from .._vmdk.disk import Disk
-from .._vmdk.family import refuse_with_children
-from .._vmdk.grow import check_growth, grow_disk
+from .._vmdk.life.grow import check_growth, grow_disk
+from .._vmdk.opening.disk import Disk
+from .._vmdk.opening.family import refuse_with_children
 from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
 

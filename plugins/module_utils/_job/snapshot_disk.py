@@ -18,11 +18,11 @@ from .._device.errors import (
 )
 from .._device.progress import Silent
 from .._transport.reference import Road
-from .._vmdk.chain import open_disk
-from .._vmdk.commit import check_commit, commit_child
-from .._vmdk.family import children_of, refuse_with_children
-from .._vmdk.rebase import attach_child, rebase_child
-from .._vmdk.redo import is_empty_child, redo_log_of, require_child_type, revert_child
+from .._vmdk.opening.chain import open_disk
+from .._vmdk.opening.family import children_of, refuse_with_children
+from .._vmdk.redo.commit import check_commit, commit_child
+from .._vmdk.redo.rebase import attach_child, rebase_child
+from .._vmdk.redo.redo import is_empty_child, redo_log_of, require_child_type, revert_child
 from .copy_disk import CopyRequest
 from .inspect_disk import inspect
 from .link_disk import plan_linked

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from .._vmdk.layout import DiskSpec
-from .._vmdk.types import ADAPTER_TYPES, FLAT_TYPES
+from .._vmdk.descriptor.types import ADAPTER_TYPES, FLAT_TYPES
+from .._vmdk.extents.layout import DiskSpec
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,10 +17,10 @@ from .._device.files import File, remove_if_there, replace_durably
 from .._device.raw import RawDevice
 from .._device.units import human_size
 from .._transport.reference import Road, is_block_device
-from .._vmdk.building import new_file
-from .._vmdk.create import new_disk
-from .._vmdk.layout import DiskSpec
-from .._vmdk.lock import lock
+from .._vmdk.extents.layout import DiskSpec
+from .._vmdk.files.lock import lock
+from .._vmdk.life.building import new_file
+from .._vmdk.life.create import new_disk
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator

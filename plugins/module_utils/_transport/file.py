@@ -9,14 +9,14 @@ import typing as t
 
 from .._device.errors import BadReference
 from .._device.raw import RawDevice
-from .._vmdk.chain import open_disk as open_vmdk
-from .._vmdk.lock import lock
+from .._vmdk.files.lock import lock
+from .._vmdk.opening.chain import open_disk as open_vmdk
 from .reference import Road
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .._vmdk.disk import Disk
+    from .._vmdk.opening.disk import Disk
     from .reference import Reference
 
 _VMDK_STARTS = (b"KDMV", b"COWD", b"# Disk Descriptor", b"#Disk Descriptor")

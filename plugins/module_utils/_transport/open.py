@@ -15,7 +15,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .._device.raw import RawDevice
-    from .._vmdk.disk import Disk
+    from .._vmdk.opening.disk import Disk
 
 
 def open_disk(

@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.compare import digest
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import TruncatedDisk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
 
 # image: peers that read it. The others refuse it: 7-Zip has no directory in the header of a
 # VMware-made stream, libvmdk takes comment lines for section marks.

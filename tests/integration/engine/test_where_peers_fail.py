@@ -13,9 +13,9 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.compare im
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.copy import copy
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import CorruptDisk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.raw import RawDevice
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.create import new_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.layout import DiskSpec
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.layout import DiskSpec
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.create import new_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
 
 
 @pytest.fixture

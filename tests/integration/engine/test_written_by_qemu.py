@@ -10,7 +10,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.compare im
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.device import read
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.extent import Kind
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.raw import RawDevice
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
 
 SUBFORMATS = (
     "monolithicSparse",

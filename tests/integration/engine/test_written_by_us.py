@@ -11,15 +11,15 @@ import pytest
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.compare import compare
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.copy import copy
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.raw import RawDevice
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.create import new_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.layout import DiskSpec
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.types import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor.types import (
     ADAPTER_TYPES,
     CREATABLE_TYPES,
     SPLIT_SPARSE,
     STREAM_OPTIMIZED,
 )
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.layout import DiskSpec
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.create import new_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
 
 NAMES = ("one-sector", "short-last-grain", "odd-size", "zeros", "empty-tail", "split")
 

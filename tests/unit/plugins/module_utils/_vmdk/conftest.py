@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.device import read
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk import grow, layout
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.create import new_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.layout import DiskSpec
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents import layout
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.layout import DiskSpec
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life import grow
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.create import new_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
 
 _CLONE = Path(__file__).resolve().parents[5]
 

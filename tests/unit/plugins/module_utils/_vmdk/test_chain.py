@@ -24,10 +24,10 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     UnsupportedDisk,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.extent import Kind
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.grow import grow_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.info import describe
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo import create_child
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.grow import grow_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.info import describe
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo import create_child
 
 MIB = 1 << 20
 

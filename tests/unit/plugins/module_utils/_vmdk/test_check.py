@@ -17,16 +17,18 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     NotADisk,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.files import File
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.check import check_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.finding import is_healthy
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.grow import grow_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.header import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.check.check import check_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.check.finding import is_healthy
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor.types import (
+    CREATABLE_TYPES,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.header import (
     SECTOR,
     SparseHeader,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo import create_child
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.types import CREATABLE_TYPES
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.grow import grow_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo import create_child
 
 GRAIN, MIB = 64 << 10, 1 << 20
 SUBFORMATS = [

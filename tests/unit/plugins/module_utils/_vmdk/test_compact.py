@@ -17,20 +17,23 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     NoSpace,
     TruncatedDisk,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk import rebuild
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.create import create_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.defragment import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.compact import rebuild
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.compact.defragment import (
     defragment,
     fragmentation,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.header import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.compact.shrink import (
+    shrink,
+    surplus,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.header import (
     SECTOR,
     SparseHeader,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.layout import DiskSpec
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo import create_child
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.shrink import shrink, surplus
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.layout import DiskSpec
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.create import create_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo import create_child
 
 GRAIN = 64 << 10
 SIZE = 10 * GRAIN

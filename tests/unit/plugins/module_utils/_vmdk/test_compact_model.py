@@ -13,21 +13,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.device import read
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk import layout
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.create import create_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.defragment import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.compact.defragment import (
     defragment,
     fragmentation,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.header import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.compact.shrink import (
+    shrink,
+    surplus,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents import layout
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.header import (
     SECTOR,
     ZEROED_GRAINS,
     SparseHeader,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.layout import DiskSpec
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo import create_child
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.shrink import shrink, surplus
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.layout import DiskSpec
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.create import create_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo import create_child
 
 GRAIN = 64 << 10
 SIZE = 10 * GRAIN + 5 * SECTOR  # a short last grain, and extents that end inside the disk

@@ -8,8 +8,8 @@ import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.compare import digest
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import TruncatedDisk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor_file import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.descriptor_file import (
     DescriptorFile,
 )
 

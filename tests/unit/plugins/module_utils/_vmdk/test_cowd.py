@@ -24,9 +24,9 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.extent import Kind
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.files import File
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.grow import grow_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.info import describe
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.grow import grow_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.info import describe
 
 SECTOR = 512
 ENTRIES = 4096  # of one table

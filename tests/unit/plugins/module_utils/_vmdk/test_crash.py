@@ -11,14 +11,14 @@ import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.device import read
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import DiskNotFound
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.create import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.layout import DiskSpec
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.create import (
     create_disk,
     new_disk,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.grow import grow_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.layout import DiskSpec
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.remove import remove_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.grow import grow_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.remove import remove_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
 
 GRAIN = 64 << 10
 SIZE = 7 * GRAIN

@@ -19,23 +19,25 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     NotADisk,
     UnsupportedDisk,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk import building
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.create import (
-    create_disk,
-    new_disk,
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor.types import (
+    CREATABLE_TYPES,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.header import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.header import (
     MAGIC,
     SparseHeader,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.layout import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.layout import (
     DiskSpec,
     Parent,
     extent_lines,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo import create_child
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.types import CREATABLE_TYPES
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life import building
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.create import (
+    create_disk,
+    new_disk,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo import create_child
 
 MIB, GIB, TIB = 1 << 20, 1 << 30, 1 << 40
 

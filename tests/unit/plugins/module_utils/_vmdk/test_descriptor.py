@@ -14,9 +14,13 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     CorruptDisk,
     InvalidRequest,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor import Descriptor
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extent_line import ExtentLine
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.new_descriptor import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor.descriptor import (
+    Descriptor,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor.extent_line import (
+    ExtentLine,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor.new import (
     new_descriptor,
 )
 

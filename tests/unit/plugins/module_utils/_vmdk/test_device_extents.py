@@ -20,9 +20,11 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     UnsupportedDisk,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.memory import MemoryDevice
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.info import describe
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.metadata import set_metadata
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.metadata import (
+    set_metadata,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.info import describe
 
 SECTOR = 512
 

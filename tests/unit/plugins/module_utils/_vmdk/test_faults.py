@@ -17,12 +17,12 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     UnsafePath,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.files import File
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.header import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.header import (
     SECTOR,
     SparseHeader,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo import create_child
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo import create_child
 
 GRAIN = 64 << 10
 

@@ -11,7 +11,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     NotADisk,
     UnsupportedDisk,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.header import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.header import (
     COMPRESSED,
     MARKERS,
     SECTOR,

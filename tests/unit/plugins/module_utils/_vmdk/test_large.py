@@ -17,12 +17,12 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     DiskNotFound,
     TruncatedDisk,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.layout import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.layout import (
     directory_sectors,
     sparse_header,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.lazy import MANY
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.lazy import MANY
 
 SECTOR = 512
 TIB = 1 << 31  # sectors

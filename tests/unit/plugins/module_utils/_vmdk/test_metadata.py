@@ -11,12 +11,12 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     InvalidRequest,
     UnsupportedDisk,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.metadata import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.metadata import (
     canonical_uuid,
     check_key,
     set_metadata,
 )
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
 
 SIZE = 1 << 20
 UUID = "60 00 C2 9a 4c 1d 52 f0-8f 3b 0d 6f 0f 3a 9b 71"

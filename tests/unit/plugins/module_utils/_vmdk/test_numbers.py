@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk import content_id
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.geometry import geometry_for
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor import content_id
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor.geometry import (
+    geometry_for,
+)
 
 GIB = 1 << 21
 

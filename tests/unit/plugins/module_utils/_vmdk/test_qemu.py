@@ -11,12 +11,14 @@ import pytest
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.compare import compare
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.copy import copy
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.raw import RawDevice
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.create import new_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.grow import grow_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.layout import DiskSpec
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo import create_child
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.types import CREATABLE_TYPES
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor.types import (
+    CREATABLE_TYPES,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.layout import DiskSpec
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.create import new_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.grow import grow_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo import create_child
 
 SIZE = (40 << 20) + 5 * 512  # two grain tables, a short last grain
 QEMU_TYPES = [kind for kind in CREATABLE_TYPES if kind != "vmfs"]

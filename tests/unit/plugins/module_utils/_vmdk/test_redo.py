@@ -20,15 +20,17 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     UnsafePath,
     UnsupportedDisk,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk import journal
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.commit import commit_child
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.family import children_of
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.rebase import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening import journal
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.family import (
+    children_of,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.commit import commit_child
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.rebase import (
     attach_child,
     rebase_child,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo import (
     create_child,
     redo_log_of,
     revert_child,

@@ -14,20 +14,22 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     DiskNotFound,
     InvalidRequest,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.commit import commit_child
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.create import new_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.layout import DiskSpec
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.metadata import set_metadata
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.rebase import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.layout import DiskSpec
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.create import new_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.metadata import (
+    set_metadata,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.rename import rename_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.commit import commit_child
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.rebase import (
     attach_child,
     rebase_child,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo import (
     create_child,
     revert_child,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.rename import rename_disk
 
 GRAIN = 64 << 10
 SIZE = 7 * GRAIN

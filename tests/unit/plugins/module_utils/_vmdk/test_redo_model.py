@@ -13,18 +13,19 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.device import read
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk import grow, layout
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.commit import commit_child
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.create import new_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.layout import DiskSpec
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.rebase import rebase_child
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents import layout
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.layout import DiskSpec
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life import grow
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.create import new_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.remove import remove_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.rename import rename_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.commit import commit_child
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.rebase import rebase_child
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo import (
     create_child,
     revert_child,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.remove import remove_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.rename import rename_disk
 
 GRAIN = 64 << 10
 SECTOR = 512

@@ -16,10 +16,10 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     InvalidRequest,
     UnsafePath,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk import relocate
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo import create_child
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.rename import rename_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life import relocate
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.rename import rename_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo import create_child
 
 SIZE = 10 * (64 << 10)
 TYPES = [

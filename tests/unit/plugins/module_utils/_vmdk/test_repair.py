@@ -21,20 +21,20 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.extent import Kind
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.files import File
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.check import check_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.create import new_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.finding import is_healthy
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.header import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.check.check import check_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.check.finding import is_healthy
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.check.repair import repair_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.header import (
     SECTOR,
     SparseHeader,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.layout import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.layout import (
     DiskSpec,
     metadata_sectors,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo import create_child
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.repair import repair_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.create import new_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo import create_child
 
 GRAIN, MIB = 64 << 10, 1 << 20
 SIZE = 40 * MIB

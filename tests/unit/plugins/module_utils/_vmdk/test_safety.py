@@ -23,20 +23,26 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     UnsafePath,
     UnsupportedDisk,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk import chain
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.create import create_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor import Descriptor
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.family import children_of
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.grow import grow_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.header import SparseHeader
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.layout import DiskSpec
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo import create_child
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.remove import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor.descriptor import (
+    Descriptor,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.header import (
+    SparseHeader,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.layout import DiskSpec
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.create import create_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.grow import grow_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.remove import (
     disk_files,
     finish_pending,
     remove_disk,
 )
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening import chain
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.family import (
+    children_of,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo import create_child
 
 MIB = 1 << 20
 GRAIN = 64 << 10

@@ -18,15 +18,19 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     ChainMismatch,
     CorruptDisk,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.header import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor.types import (
+    CREATABLE_TYPES,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.header import (
     SECTOR,
     SparseHeader,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo import create_child
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.salvage import open_salvaged
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.salvage_part import Fault
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.types import CREATABLE_TYPES
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo import create_child
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.salvage.part import Fault
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.salvage.salvage import (
+    open_salvaged,
+)
 
 GRAIN, MIB = 64 << 10, 1 << 20
 CUT = "govmomi/ttylinux-pc_i486-16.1-disk1.vmdk"

@@ -25,7 +25,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     UnsupportedDisk,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.extent import Kind
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
 
 SECTOR, GRAIN = 512, 4096
 ENTRIES = 4096  # of one table: 16 MiB of disk

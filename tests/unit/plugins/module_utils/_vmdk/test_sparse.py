@@ -14,10 +14,10 @@ import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.device import read
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.extent import Kind
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk import tables
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.create import create_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.layout import DiskSpec
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents import tables
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.layout import DiskSpec
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.create import create_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
 
 MIB, GIB, TIB = 1 << 20, 1 << 30, 1 << 40
 

@@ -28,8 +28,12 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.extent import Extent, Kind
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.files import File
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.memory import MemoryDevice
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.header import SparseHeader
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.stream import StreamExtent
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.header import (
+    SparseHeader,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.stream.stream import (
+    StreamExtent,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[5]
 CORPUS = Path(os.environ.get("VDISK_CORPUS", REPOSITORY.parent / "shared" / "corpus"))

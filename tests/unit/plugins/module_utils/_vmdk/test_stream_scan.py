@@ -24,9 +24,9 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     UnsupportedDisk,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.files import File
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.chain import open_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.stream_scan import scan_markers
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.stream_sequential import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.stream.scan import scan_markers
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.stream.sequential import (
     iterate_grains,
     sequential_stream,
 )

@@ -26,10 +26,17 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.files import File
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.memory import MemoryDevice
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk import deflate, stream_writer
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.header import SparseHeader
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.stream import StreamExtent
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.stream_writer import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents import deflate
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.header import (
+    SparseHeader,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.stream import (
+    writer as stream_writer,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.stream.stream import (
+    StreamExtent,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.stream.writer import (
     StreamWriter,
 )
 

@@ -1,0 +1,210 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: BSD-2-Clause
+# Private to vdisk.lifecycle: not an API for other collections.
+"""What has to be written so that both copies of the tables say what they prove together."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+from array import array
+
+from ..extents.header import SECTOR, UNCLEAN_OFFSET
+from ..extents.layout import metadata_sectors
+from ..extents.tables import FileSpace, little_endian
+from .table_copy import TableCopy
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..extents.header import SparseHeader
+    from .table_verdict import TableVerdict
+
+_SHOWN = 4  # entries of a table that are told in a difference
+
+
+class Write(t.NamedTuple):
+    """Bytes for one place of a file, and the same in words."""
+
+    offset: int
+    data: bytes
+    what: str
+    before: str
+    after: str
+
+
+class TableRepair:
+    """Decides at once, reads again while it is written. Grains are never touched."""
+
+    def __init__(self, verdict: TableVerdict) -> None:
+        self.verdict = verdict
+        self.header = verdict.header
+        self._space = FileSpace(verdict.file)
+        self.misplaced = _misplaced(verdict)
+        self.new_header = self._moved_directory()
+        bad = {entry.grain // self.header.gtes_per_gt for entry in verdict.bad}
+        self.doubtful = bad  # tables that no copy proves
+        self._places = {copy.name: self._new_places(copy) for copy in verdict.copies}
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether there is a second copy, and room for each directory."""
+        return len(self.verdict.copies) == 2 and all(map(self._is_usable, self.verdict.copies))
+
+    def _is_usable(self, copy: TableCopy) -> bool:
+        """Whether the directory lies in the file, on nothing else."""
+        start, end = copy.sector, copy.sector + copy.directory_sectors
+        others = [run for run in self.verdict.core if run != (start, end)]
+        if len(others) == len(self.verdict.core):  # not in the file
+            return False
+        twice = len(self.verdict.core) - len(others) > 1
+        overlap = any(start < stop and first < end for first, stop in others)
+        return not (twice or overlap or self.verdict.places.overlaps(start, end))
+
+    # A directory that the header does not find
+
+    def _moved_directory(self) -> SparseHeader | None:
+        """A header that leads to a perfect copy of the tables, where the present one does not."""
+        header, verdict = self.header, self.verdict
+        if len(verdict.copies) < 2 or verdict.bad or verdict.unsettled:
+            return None
+        length = metadata_sectors(header)
+        primary, redundant = header.rgd_offset + length, header.gd_offset - length
+        if self._is_better_at(verdict.copies[0], primary):
+            return dataclasses.replace(header, gd_offset=primary)
+        if self._is_better_at(verdict.copies[1], redundant):
+            return dataclasses.replace(header, rgd_offset=redundant)
+        return None
+
+    def _is_better_at(self, copy: TableCopy, sector: int) -> bool:
+        """Whether a directory is not sound, and a perfect one is at `sector`."""
+        if sector <= 0 or sector == copy.sector or self._is_sound(copy):
+            return False
+        there = TableCopy(self.verdict.file, self.header, sector, copy.name)
+        return there.directory is not None and self._is_perfect(there)
+
+    def _is_sound(self, copy: TableCopy) -> bool:
+        troubles = (self.verdict.missing[copy.name], self.misplaced[copy.name])
+        return copy.directory is not None and not any(troubles) and not self.verdict.conflicts
+
+    def _is_perfect(self, copy: TableCopy) -> bool:
+        """Whether it is what layout.py makes, and holds what the verdict wants."""
+        return all(
+            copy.place(number) == copy.usual_place(number)
+            and copy.table(number) == self.verdict.table(number)
+            for number in range(self.header.directory_entries)
+        )
+
+    # Tables
+
+    def _new_places(self, copy: TableCopy) -> dict[int, int]:
+        """Places for tables that have none, or one that belongs to something else."""
+        if not self.is_possible or self.new_header is not None:
+            return {}
+        wanted = sorted({*self.verdict.missing[copy.name], *self.misplaced[copy.name]})
+        return {
+            number: self._place_for(copy, number)
+            for number in wanted
+            if number not in self.doubtful
+        }
+
+    def _place_for(self, copy: TableCopy, number: int) -> int:
+        """Where it has always been, if it is still there; else at the end of the file."""
+        usual = copy.usual_place(number)
+        wanted = self.verdict.table(number, copy.name)
+        is_there = copy.is_in_file(usual) and copy.table_at(usual) == wanted
+        if is_there and not self.verdict.places.overlaps(usual, usual + copy.table_sectors):
+            return usual
+        return self._space.take(copy.table_sectors)
+
+    def stages(self) -> Iterator[list[Write]]:
+        """In the order in which they must become durable: one copy is always whole."""
+        if self.new_header is not None:
+            yield [self._header_write(self.new_header)]
+            return
+        if not self.is_possible:
+            return
+        copies = self.verdict.copies[::-1]  # the redundant one first, as when data is written
+        for copy in copies:
+            yield from self._table_stages(copy)
+        for copy in copies:
+            if self._places[copy.name]:
+                yield [self._directory_write(copy)]
+
+    def _table_stages(self, copy: TableCopy) -> Iterator[list[Write]]:
+        numbers = {*self._places[copy.name], *self.verdict.conflicts} - self.doubtful
+        for number in sorted(numbers):
+            write = self._table_write(copy, number)
+            if write is not None:
+                yield [write]
+
+    def _table_write(self, copy: TableCopy, number: int) -> Write | None:
+        place = self._places[copy.name].get(number, copy.place(number))
+        wanted = self.verdict.table(number, copy.name)
+        present = copy.table_at(place) if copy.is_in_file(place) else None
+        if wanted is None or present == wanted:
+            return None
+        present = present or array("I", bytes(4 * len(wanted)))
+        first = number * self.header.gtes_per_gt
+        both = enumerate(zip(present, wanted, strict=True), first)
+        pairs = [(grain, a, b) for grain, (a, b) in both if a != b]
+        return Write(
+            place * SECTOR,
+            little_endian(wanted),
+            f"table {number} of the {copy.name}, {len(pairs)} entries",
+            _told((grain, entry) for grain, entry, _wanted in pairs),
+            _told((grain, entry) for grain, _present, entry in pairs),
+        )
+
+    def _directory_write(self, copy: TableCopy) -> Write:
+        directory = array("I", copy.directory or ())
+        places = self._places[copy.name]
+        before = _told((number, directory[number]) for number in places)
+        for number, place in places.items():
+            directory[number] = place
+        after = _told(places.items())
+        data = little_endian(directory)
+        return Write(copy.sector * SECTOR, data, f"the {copy.name}", before, after)
+
+    def _header_write(self, header: SparseHeader) -> Write:
+        names = ("gd_offset", "rgd_offset")
+        before, after = (
+            ", ".join(f"{name} {getattr(one, name)}" for name in names)
+            for one in (self.header, header)
+        )
+        return Write(0, header.pack(), "the header", before, after)
+
+
+def unclean_write() -> Write:
+    """The mark of an extent that was closed well (TN p.7)."""
+    return Write(UNCLEAN_OFFSET, b"\0", "the mark of an unclean shutdown", "1", "0")
+
+
+def _told(entries: t.Iterable[tuple[int, int]]) -> str:
+    """`5: 128, 6: 256, …`: numbers and sectors."""
+    texts = [f"{number}: {entry}" for number, entry in entries]
+    return ", ".join([*texts[:_SHOWN], "…"] if len(texts) > _SHOWN else texts)
+
+
+def _misplaced(verdict: TableVerdict) -> dict[str, list[int]]:
+    """Tables that lie on each other, on the rest of the metadata or on a grain."""
+    runs: list[tuple[int, int, TableCopy | None, int]] = [
+        (start, end, None, 0) for start, end in verdict.core if start < end
+    ]
+    found: dict[str, set[int]] = {copy.name: set() for copy in verdict.copies}
+    for copy in verdict.copies:
+        for number in verdict.numbers:
+            place = copy.place(number)
+            if copy.is_in_file(place):
+                runs.append((place, place + copy.table_sectors, copy, number))
+                if number in verdict.conflicts and verdict.places.overlaps(*runs[-1][:2]):
+                    found[copy.name].add(number)
+    runs.sort(key=lambda run: run[0])
+    widest: tuple[int, int, TableCopy | None, int] = (0, 0, None, 0)
+    for run in runs:
+        if run[0] < widest[1]:
+            for _start, _end, owner, number in (run, widest):
+                if owner is not None:
+                    found[owner.name].add(number)
+        widest = max(run, widest, key=lambda one: one[1])
+    return {name: sorted(numbers) for name, numbers in found.items()}

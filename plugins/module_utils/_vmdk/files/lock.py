@@ -1,0 +1,76 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: BSD-2-Clause
+# Private to vdisk.lifecycle: not an API for other collections.
+"""Keeping others away from a disk that is in use, and seeing theirs."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import typing as t
+
+from ..._device.errors import DiskInUse, from_oserror
+
+if t.TYPE_CHECKING:
+    from ..._device.files import File
+
+_NO_LOCKS = (errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL)
+
+
+def lock(file: File, *, exclusive: bool) -> None:
+    """Hold the file until it is closed. Raises DiskInUse; does nothing where there are no locks."""
+    kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
+    try:
+        fcntl.flock(file.fileno(), kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DiskInUse(
+            "is in use",
+            path=file.path,
+            found=_holder(file.fileno()),
+            hint="Wait until that job has ended, or stop it.",
+        ) from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise from_oserror(error, "lock it", file.path) from error
+
+
+def is_current(file: File) -> bool:
+    """Whether the open file is still the one that its name leads to."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(file.path))
+    except FileNotFoundError:
+        return False
+
+
+def has_vmware_lock(path: str) -> bool:
+    """Whether a VMware product has left its `<file>.lck` folder, with a lock in it."""
+    try:
+        return bool(os.listdir(f"{path}.lck"))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def refuse_vmware_lock(path: str) -> None:
+    """Raises DiskInUse."""
+    if has_vmware_lock(path):
+        raise DiskInUse(
+            "a VMware product has the disk open",
+            path=path,
+            found=f"locks in {path}.lck",
+            hint="Shut the virtual machine down; if none runs, remove that folder.",
+        )
+
+
+def _holder(fd: int) -> str | None:
+    """The process that holds the lock, as far as the kernel tells."""
+    inode = os.fstat(fd).st_ino
+    try:
+        with open("/proc/locks", encoding="ascii") as table:
+            for line in table:
+                words = line.split()  # "1: FLOCK ADVISORY WRITE pid major:minor:inode 0 EOF"
+                if len(words) > 5 and words[1] == "FLOCK" and words[5].endswith(f":{inode}"):
+                    return f"process {words[4]}"
+    except OSError:
+        pass
+    return None

@@ -1,0 +1,81 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: BSD-2-Clause
+# Private to vdisk.lifecycle: not an API for other collections.
+"""Removing a disk with all its files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import typing as t
+
+from ..._device.errors import NoSpace
+from ..._device.files import remove_if_there, sync_directory
+from ..files.lock import refuse_vmware_lock
+from ..files.paths import folder_of
+from ..opening import journal
+from ..opening.descriptor_file import DescriptorFile
+from ..opening.family import refuse_with_children
+from ..opening.journal_file import may_name
+from .own_files import lock_files, require_own_files, require_plain, sweep
+
+if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def disk_files(path: str | os.PathLike[str]) -> list[str]:
+    """The files of this disk alone, descriptor first, whether they are there or not.
+
+    None where a removal that was killed has just been finished. Raises NotADisk, UnsafePath and
+    what reading a descriptor raises.
+    """
+    real = os.path.realpath(path)
+    if finish_pending(real):
+        return []
+    with DescriptorFile(real) as store:
+        return store.files()
+
+
+def finish_pending(path: str | os.PathLike[str]) -> bool:
+    """Complete what a killed job left of this disk; whether that has removed it.
+
+    To be called where the disk seems not to be there, too: its journal may still be. Raises what
+    journal.finish() raises.
+    """
+    real = os.path.realpath(path)
+    finished = journal.finish(real)
+    gone = not os.path.lexists(real)
+    if gone and os.path.isdir(folder_of(real)):
+        sweep(real)
+    return finished and gone
+
+
+def remove_disk(path: str | os.PathLike[str], *, force: bool = False) -> None:
+    """Remove descriptor and extents; a journal completes it after a crash. Parents stay.
+
+    With force, although children beside it need it, or extents do not look like its own or are
+    those of another disk, too. Raises DiskInUse, InvalidRequest, UnsafePath.
+    """
+    real = os.path.realpath(path)
+    journal.finish(real)
+    refuse_vmware_lock(real)
+    with DescriptorFile(real, writable=True) as store, contextlib.ExitStack() as locks:
+        if not force:
+            refuse_with_children(real, "remove")
+            require_own_files(store)
+        files = store.files()
+        require_plain(files)
+        lock_files(store, locks)
+        _remove(real, [*files[1:], real])
+        sweep(real)
+
+
+def _remove(disk: str, files: Sequence[str]) -> None:
+    """The descriptor last: as long as it is there, it tells what else must go."""
+    if all(may_name(disk, os.path.relpath(path, folder_of(disk))) for path in files):
+        with contextlib.suppress(NoSpace):  # then without a journal, which needs some
+            journal.commit(disk, [], files)
+            return
+    for path in (*files, disk + journal.SUFFIX):
+        remove_if_there(path)
+    sync_directory(folder_of(disk))

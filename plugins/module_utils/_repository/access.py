@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import typing as t
 
+from .._device.errors import InvalidRequest, RepositoryDamaged
 from .chunk import Codec
+from .map import LARGEST, ChunkMap, chunk_count
 from .pack import PackReader
 
 if t.TYPE_CHECKING:
     from .config import Config
+    from .manifest import PointDisk
     from .store import Store
     from .subkeys import SubKeys
 
@@ -23,3 +26,14 @@ class Access:
         self.store, self.config, self.subkeys = store, config, subkeys
         self.codec = Codec()
         self.packs = PackReader(store, subkeys, self.codec)
+
+    def load_map(self, disk: PointDisk, group: int) -> ChunkMap:
+        """The map of a group that is not all zeros. Raises RepositoryDamaged."""
+        ref = disk.maps[group]
+        if ref is None:
+            raise InvalidRequest(f"group {group} is all zeros and has no map", path=disk.name)
+        data = self.packs.read(ref.location, LARGEST)
+        try:
+            return ChunkMap(data, chunk_count(disk.size, self.config.chunk_size, group))
+        except ValueError as error:
+            raise RepositoryDamaged(str(error), path=disk.name) from error

@@ -9,7 +9,6 @@ import struct
 import typing as t
 
 from .._device.errors import RepositoryDamaged
-from .map import load_map
 from .pack import RAW, Location
 
 if t.TYPE_CHECKING:
@@ -101,7 +100,7 @@ def load_index(access: Access, points: Iterable[RestorePoint]) -> Index:
                     continue
                 seen.add(ref.location)
                 try:
-                    index.add_map(ref.location, load_map(access, disk, group))
+                    index.add_map(ref.location, access.load_map(disk, group))
                 except RepositoryDamaged:
                     pass
     return index

@@ -9,14 +9,11 @@ import itertools
 import struct
 import typing as t
 
-from .._device.errors import InvalidRequest, RepositoryDamaged
 from .pack import RAW, Location
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .access import Access
-    from .manifest import PointDisk
     from .subkeys import SubKeys
 
 GROUP = 1024  # chunks of one map
@@ -87,18 +84,6 @@ class ChunkMap:
 
     def __iter__(self) -> Iterator[Location | None]:
         return map(_location, _ENTRY.iter_unpack(self._data))
-
-
-def load_map(access: Access, disk: PointDisk, group: int) -> ChunkMap:
-    """The map of a group that is not all zeros. Raises RepositoryDamaged."""
-    ref = disk.maps[group]
-    if ref is None:
-        raise InvalidRequest(f"group {group} is all zeros and has no map", path=disk.name)
-    data = access.packs.read(ref.location, LARGEST)
-    try:
-        return ChunkMap(data, chunk_count(disk.size, access.config.chunk_size, group))
-    except ValueError as error:
-        raise RepositoryDamaged(str(error), path=disk.name) from error
 
 
 def _location(fields: tuple[bytes, int, int, int, bytes]) -> Location | None:

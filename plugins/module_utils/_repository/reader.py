@@ -12,7 +12,7 @@ import typing as t
 from .._device.device import Device
 from .._device.errors import RepositoryDamaged
 from .._device.extent import Extent, Kind, clip, merge
-from .map import GROUP, load_map
+from .map import GROUP
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -119,7 +119,7 @@ class PointDevice(Device):
 
     def _load_map(self, group: int) -> ChunkMap:
         try:
-            return load_map(self._access, self._disk, group)
+            return self._access.load_map(self._disk, group)
         except RepositoryDamaged as error:
             start = group * GROUP * self._chunk_size
             end = min(self.size, start + GROUP * self._chunk_size)

@@ -15,10 +15,10 @@ from . import keys
 from .access import Access
 from .index import load_index
 from .manifest import PREFIX as POINTS
+from .open_store import open_store
 from .points import PointRef, disk_of, find_point, load_points, of_source
 from .reader import PointDevice
 from .scan import root_of_device
-from .store import open_store
 from .subkeys import MASTER_BYTES, SubKeys
 from .writer import Backup
 

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from .._device.errors import InvalidRequest
-
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from .._device.device import Buffer
 
@@ -69,27 +67,3 @@ class Store(t.Protocol):
 
     def sweep(self) -> None:
         """Remove what writers that died left half-written."""
-
-
-def open_store(url: str) -> Store:
-    """The store that a URL names; nothing is read yet. Raises InvalidRequest."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        scheme, rest = "file", url
-    opener = _OPENERS.get(scheme)
-    if opener is None or not rest:
-        raise InvalidRequest(
-            "this names no repository",
-            path=url,
-            expected="the path of a directory, or file:///path",
-        )
-    return opener(rest)
-
-
-def _open_local(path: str) -> Store:
-    from .local import LocalStore
-
-    return LocalStore(path)
-
-
-_OPENERS: dict[str, Callable[[str], Store]] = {"file": _open_local}

@@ -21,6 +21,9 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     TruncatedDisk,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.local import LocalStore
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.open_store import (
+    open_store,
+)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.repository import (
     Repository,
     create_repository,
@@ -28,10 +31,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.reposi
     repository_exists,
     repository_is_empty,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store import (
-    Stored,
-    open_store,
-)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store import Stored
 
 
 @pytest.fixture

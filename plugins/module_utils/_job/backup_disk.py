@@ -44,11 +44,10 @@ def plan_backup(request: BackupRequest) -> Plan:
     repository = request.access.open_repository()
     with request.access.open(request.path) as disk:
         source = identify(disk)
-    points = repository.points(source.id)
-    enough = next((point for point in points if _will_do(request, point)), None)
-    if enough is not None:
-        return nothing_to_do({}, {"restore_point": enough.as_dict()})
-    with request.access.open(request.path) as disk:
+        points = repository.points(source.id)
+        enough = next((point for point in points if _will_do(request, point)), None)
+        if enough is not None:
+            return nothing_to_do({}, {"restore_point": enough.as_dict()})
         repository.check_backup([_disk_source(disk)], source, name=request.name, mode=request.mode)
     newest = points[-1].as_dict() if points else None
     # Without a name or an age, what counts is whether the content has changed.

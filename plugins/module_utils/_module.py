@@ -14,6 +14,7 @@ from ansible.module_utils.basic import AnsibleModule, env_fallback
 from ._device.errors import DiskError
 from ._device.progress import ProgressFile, Silent
 from ._job.access import Access
+from ._vmdk.descriptor.types import CREATABLE_TYPES
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +32,20 @@ REPOSITORY_SPEC: ArgumentSpec = {
         "fallback": (env_fallback, ["VDISK_PASSPHRASE"]),
     },
 }
+REQUIRED_REPOSITORY_SPEC: ArgumentSpec = {
+    **REPOSITORY_SPEC,
+    "repository": {"type": "str", "required": True},
+}
 ALLOW_OUTSIDE_SPEC: ArgumentSpec = {
     "allow_outside": {"type": "list", "elements": "path", "default": []}
+}
+# Of the modules that make a disk out of another one.
+COPY_SPEC: ArgumentSpec = {
+    **ALLOW_OUTSIDE_SPEC,
+    "dest": {"type": "str", "required": True},
+    "disk_type": {"type": "str", "choices": list(CREATABLE_TYPES)},
+    "verify": {"type": "bool", "default": False},
+    "force": {"type": "bool", "default": False},
 }
 # Names the file that tells how far a long module is. The action plugins set it.
 PROGRESS_VARIABLE = "VDISK_PROGRESS_FILE"

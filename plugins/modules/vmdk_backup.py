@@ -136,7 +136,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.backup_disk i
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import Plan
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     ALLOW_OUTSIDE_SPEC,
-    REPOSITORY_SPEC,
+    REQUIRED_REPOSITORY_SPEC,
     VmdkModule,
 )
 
@@ -161,8 +161,7 @@ def main() -> None:
         argument_spec={
             **ALLOW_OUTSIDE_SPEC,
             "path": {"type": "str", "required": True},
-            "repository": {"type": "str", "required": True},
-            "passphrase": REPOSITORY_SPEC["passphrase"],
+            **REQUIRED_REPOSITORY_SPEC,
             "name": {"type": "str"},
             "max_age": {"type": "str"},
             "mode": {

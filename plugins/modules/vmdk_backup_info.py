@@ -131,7 +131,7 @@ sizes:
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.list_points import list_points
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import Plan, nothing_to_do
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
-    REPOSITORY_SPEC,
+    REQUIRED_REPOSITORY_SPEC,
     VmdkModule,
 )
 
@@ -145,8 +145,7 @@ def main() -> None:
     """Entry point."""
     module = VmdkModule(
         argument_spec={
-            "repository": {"type": "str", "required": True},
-            "passphrase": REPOSITORY_SPEC["passphrase"],
+            **REQUIRED_REPOSITORY_SPEC,
             "source": {"type": "str", "aliases": ["vm"]},
         },
         supports_check_mode=True,

@@ -125,12 +125,9 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.copy_disk imp
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.link_disk import plan_linked
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import Plan
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
-    ALLOW_OUTSIDE_SPEC,
+    COPY_SPEC,
     REPOSITORY_SPEC,
     VmdkModule,
-)
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor.types import (
-    CREATABLE_TYPES,
 )
 
 
@@ -154,13 +151,9 @@ def main() -> None:
     module = VmdkModule(
         argument_spec={
             **REPOSITORY_SPEC,
-            **ALLOW_OUTSIDE_SPEC,
+            **COPY_SPEC,
             "src": {"type": "str", "required": True},
-            "dest": {"type": "str", "required": True},
-            "disk_type": {"type": "str", "choices": list(CREATABLE_TYPES)},
             "linked": {"type": "bool", "default": False},
-            "verify": {"type": "bool", "default": False},
-            "force": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

@@ -134,12 +134,9 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.copy_disk imp
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import Plan
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.restore_disk import plan_restore
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
-    ALLOW_OUTSIDE_SPEC,
-    REPOSITORY_SPEC,
+    COPY_SPEC,
+    REQUIRED_REPOSITORY_SPEC,
     VmdkModule,
-)
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor.types import (
-    CREATABLE_TYPES,
 )
 
 
@@ -162,14 +159,9 @@ def main() -> None:
     """Entry point."""
     module = VmdkModule(
         argument_spec={
-            **ALLOW_OUTSIDE_SPEC,
+            **COPY_SPEC,
             "restore_point": {"type": "str", "required": True},
-            "repository": {"type": "str", "required": True},
-            "passphrase": REPOSITORY_SPEC["passphrase"],
-            "dest": {"type": "str", "required": True},
-            "disk_type": {"type": "str", "choices": list(CREATABLE_TYPES)},
-            "verify": {"type": "bool", "default": False},
-            "force": {"type": "bool", "default": False},
+            **REQUIRED_REPOSITORY_SPEC,
         },
         supports_check_mode=True,
     )

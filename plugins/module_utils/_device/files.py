@@ -22,6 +22,8 @@ if t.TYPE_CHECKING:
 
 TEMPORARY_SUFFIX = ".vdisk-tmp"  # what a killed job leaves; the next run replaces it
 _KEEP_SIZE_AND_PUNCH = 0x01 | 0x02  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, fallocate(2)
+# Larger writes get huge pages of the page cache (ext4, Linux 6.18), which took four times as long.
+_WRITTEN_AT_ONCE = 256 << 10
 _MODE = 0o600  # a disk holds whatever its guest held, so it is its owner's alone
 _NO_HOLES = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENODEV, errno.EPERM)
 
@@ -103,7 +105,7 @@ class File:
         view = memoryview(data).cast("B")
         while view.nbytes:
             try:
-                count = os.pwrite(self._fd, view, offset)
+                count = os.pwrite(self._fd, view[:_WRITTEN_AT_ONCE], offset)
             except OSError as error:
                 raise from_oserror(error, f"write byte {offset}", self.path) from error
             offset += count
@@ -139,7 +141,7 @@ class File:
         """DATA and ZERO (hole) runs between two offsets, as the file system tells them."""
         offset = start
         while offset < end:
-            data = min(self._seek(offset, os.SEEK_DATA, end), end)
+            data = self.end_of_hole(offset, end)
             if data > offset:
                 yield Extent(offset, data - offset, Kind.ZERO)
             if data >= end:
@@ -147,6 +149,13 @@ class File:
             hole = min(self._seek(data, os.SEEK_HOLE, end), end)
             yield Extent(data, hole - data, Kind.DATA)
             offset = hole
+
+    def end_of_hole(self, start: int, end: int) -> int:
+        """Up to where, at most `end`, there is nothing but a hole; `start` where there is data.
+
+        Cheaper than extents(): tmpfs finds the end of data page by page.
+        """
+        return min(self._seek(start, os.SEEK_DATA, end), end)
 
     def _seek(self, offset: int, whence: int, end: int) -> int:
         try:

@@ -16,7 +16,6 @@ import typing as t
 from array import array
 
 from ..._device.errors import CorruptDisk, NotADisk, TruncatedDisk, UnsupportedDisk
-from ..._device.extent import Kind
 from .grained import NOTHING, ZEROED, GrainedDevice
 from .header import SECTOR
 from .recent import Recent
@@ -37,6 +36,7 @@ _ENTRY = 8
 _MAX_GRAIN = 2048  # sectors; all known files have 8
 _MAX_TABLE = 1024  # sectors; all known files have 64
 _MAX_CAPACITY = 1 << 38  # sectors: 128 TiB, and VMFS ends at 64
+_MAX_SECTOR = 1 << 54  # so that bytes fit a signed 64-bit offset
 
 _TABLE_TAG = 0x10000000  # high half of a directory entry that names a table
 _UNALLOCATED, _UNMAPPED, _ZERO, _ALLOCATED = range(4)  # top four bits of a table entry
@@ -91,8 +91,12 @@ class SeSparseHeader:
         ):
             if not 1 <= value <= most or value & (value - 1):
                 raise CorruptDisk(f"impossible {name}", path=path, offset=offset, found=value)
-        if self.capacity > _MAX_CAPACITY:
-            raise CorruptDisk("impossible capacity", path=path, offset=16, found=self.capacity)
+        for name, value, most, offset in (
+            ("capacity", self.capacity, _MAX_CAPACITY, 16),
+            ("place of the grains", self.grains_offset, _MAX_SECTOR, 192),
+        ):
+            if value > most:
+                raise CorruptDisk(f"impossible {name}", path=path, offset=offset, found=value)
         if self.directory_entries * _ENTRY > self.gd_size * SECTOR:
             raise CorruptDisk(
                 "the grain directory is too small for the capacity",
@@ -203,7 +207,7 @@ class _Tables:
                 found=f"a file of {self._file.size} bytes",
                 hint="Restore the file from a good copy.",
             )
-        if all(run.kind is Kind.ZERO for run in self._file.extents(start, start + length)):
+        if self._file.end_of_hole(start, start + length) == start + length:
             return array("Q", bytes(length))
         entries = array("Q", bytes(self._file.read(start, length)))
         if sys.byteorder == "big":

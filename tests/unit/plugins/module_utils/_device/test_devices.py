@@ -28,6 +28,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.slice impo
 )
 
 SIZE = 300_001
+MIB = 1 << 20
 operations = st.lists(
     st.tuples(
         st.sampled_from(["write", "zero"]),
@@ -132,3 +133,24 @@ def test_a_place_that_no_file_has_is_beyond_the_end(tmp_path):
         with pytest.raises(TruncatedDisk):
             file.read(1 << 64, 5)
         assert [run.kind for run in file.extents(1 << 64, (1 << 64) + 1)] == [Kind.ZERO]
+
+
+def test_a_hole_ends_where_data_begins(tmp_path):
+    path = tmp_path / "disk"
+    with open(path, "wb") as stream:
+        stream.seek(MIB)
+        stream.write(b"data")
+        stream.truncate(3 * MIB)
+    with File(path) as file:
+        assert file.end_of_hole(0, 3 * MIB) == MIB
+        assert file.end_of_hole(0, MIB // 2) == MIB // 2
+        assert file.end_of_hole(MIB, 3 * MIB) == MIB
+        assert file.end_of_hole(2 * MIB, 3 * MIB) == 3 * MIB
+
+
+def test_a_long_write_arrives_as_a_whole(tmp_path):
+    data = bytes(range(256)) * 4096 + b"end"  # longer than what is written at once
+    with File.create(tmp_path / "disk") as file:
+        file.write(7, data)
+        assert file.size == 7 + len(data)
+        assert file.read(7, len(data)) == data

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ..._device.extent import Kind
 from ..extents.header import SECTOR
 from ..extents.layout import directory_sectors, table_sectors
 from ..extents.tables import _entries as entries_of
@@ -89,6 +88,6 @@ class TableCopy:
 
     def _read(self, offset: int, length: int) -> bytes:
         end = max(offset + length, min(offset + _AHEAD, self._file.size))
-        if all(run.kind is Kind.ZERO for run in self._file.extents(offset, end)):
+        if self._file.end_of_hole(offset, end) == end:
             return bytes(end - offset)
         return bytes(self._file.read(offset, end - offset))

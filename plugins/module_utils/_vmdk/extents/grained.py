@@ -21,7 +21,9 @@ if t.TYPE_CHECKING:
     from ..._device.files import File
     from .tables_header import TablesHeader
 
+
 NOTHING, ZEROED = 0, 1  # table entries that are not a place in the file
+DISPUTED = 0xFFFF_FFFF  # the copies of a table disagree; no file is long enough for this place
 
 
 class Slices(t.Protocol):
@@ -108,6 +110,12 @@ class GrainedDevice(Device):
                 found=entry,
                 expected=f"0 or a sector up to {self._file_sectors()}",
                 hint="Restore the file from a good copy.",
+            )
+        if entry == DISPUTED and self._header.has_redundant_tables:
+            raise CorruptDisk(
+                f"the two copies of the grain tables disagree about grain {grain}",
+                path=self.name,
+                hint="See what proves which is right with vmdk_check, and repair: true.",
             )
         if entry >= self._file_sectors():
             raise TruncatedDisk(

@@ -12,9 +12,10 @@ import typing as t
 from array import array
 
 from ..._device.errors import CorruptDisk, TruncatedDisk, UnsupportedDisk
-from ..._device.extent import Kind
 from ..._device.zeros import is_zero
 from .header import GTES_PER_GT, SECTOR
+from .places import consecutive
+from .table_pair import reconciled
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,8 +28,6 @@ _MAX_PAGES = 1024  # kept in memory, of tables of the usual length: 32 MiB
 _MAX_DIRTY_PAGES = 256  # changed and not yet written back
 _MAX_DIRECTORY = 1 << 24  # entries, 64 MiB: 512 TiB of disk with grains of the usual size
 _MAX_SECTORS = 1 << 32  # an entry has 32 bits
-
-
 _HOLE_TABLES = 1024  # tables that are looked at together where the file has a hole
 _HOLE_ENTRIES = 1 << 19
 
@@ -74,6 +73,7 @@ class GrainTables:
         self._table_sectors = -(-self._table_bytes // SECTOR)
         self._page_grains = PAGE_TABLES * self._length
         self._empty_page = _nothing(PAGE_TABLES * self._length)
+        self._grains = -(-header.capacity // header.grain_size)
         self._max_pages = max(2, _MAX_PAGES * GTES_PER_GT // self._length)
         self._pages: dict[int, array[int]] = {}
         self._lock = threading.Lock()
@@ -130,7 +130,7 @@ class GrainTables:
             if hole:
                 stop = first + hole * self._length
                 for begin in range(first, stop, _HOLE_ENTRIES):
-                    yield begin, _nothing(min(_HOLE_ENTRIES, stop - begin)), True
+                    yield begin, _nothing(_HOLE_ENTRIES)[: stop - begin], True
                 first = stop
                 continue
             page = page or self._load(number)
@@ -163,8 +163,8 @@ class GrainTables:
         if places != array("I", range(start, start + step * len(places), step)):
             return 0
         end = (places[-1] + step) * SECTOR
-        run = next(self._file.extents(start * SECTOR, end))
-        return 0 if run.kind is not Kind.ZERO else run.length // self._table_bytes
+        hole = self._file.end_of_hole(start * SECTOR, end) - start * SECTOR
+        return hole // self._table_bytes
 
     def _load(self, number: int) -> array[int]:
         with self._lock:
@@ -193,7 +193,7 @@ class GrainTables:
             return primary
         doubtful = [i for i in range(count) if not self._is_sound(primary, i)]
         spare = self._empty_page
-        if doubtful and self._redundant is not None:
+        if self._redundant is not None:
             spare = self._read_tables(self._redundant, first, count)
         for i in doubtful:
             if self._is_sound(spare, i):
@@ -206,7 +206,26 @@ class GrainTables:
                 primary = self._with_table(primary, i, table)
             else:
                 self._check_place(first + i)
+        if self._redundant is not None and primary != spare:
+            for i in range(count):
+                if self._is_in_file(self._redundant[first + i]):
+                    primary = self._reconcile(primary, spare, first, i)
+                elif self._is_in_file(self._primary[first + i]):
+                    self._flag("a grain table has no redundant copy")
         return primary
+
+    def _reconcile(self, page: array[int], spare: array[int], first: int, i: int) -> array[int]:
+        """Where both copies of a table are there and differ: what both allow."""
+        start = i * self._length
+        stop = start + min(self._length, self._grains - (first + i) * self._length)
+        one, other = page[start:stop], spare[start:stop]
+        if one == other:
+            return page
+        self._flag("the two copies of a grain table differ")
+        self._dirty.add(first + i)
+        page = page[:] if page is self._empty_page else page
+        page[start:stop] = reconciled(one, other, self._space.end, self._header.unclean)
+        return page
 
     def _is_plainly_empty(self, primary: array[int], first: int, count: int) -> bool:
         """Zeros in both copies, in their proper places: the usual case of a sparse disk."""
@@ -227,13 +246,13 @@ class GrainTables:
     def _check_place(self, table: int) -> None:
         """A table that should be somewhere and is in no copy is not one of zeros."""
         places = [directory[table] for directory in self.directories()]
-        if table in self._dirty or not places[-1] or any(map(self._is_in_file, places)):
+        if table in self._dirty or not any(places) or any(map(self._is_in_file, places)):
             return
         raise TruncatedDisk(
             f"grain table {table} does not lie within the file",
             path=self._file.path,
             offset=(self._header.gd_offset + table * 4 // SECTOR) * SECTOR,
-            found=f"sector {places[-1]}",
+            found=f"sector {max(places)}",
             expected=f"0 or a sector up to {self._space.end}",
             hint="Restore the file from a good copy.",
         )
@@ -244,7 +263,7 @@ class GrainTables:
         for index, tables in self._neighbours(directory, first, count):
             start = directory[index] * SECTOR
             end = start + tables * self._table_bytes
-            if all(run.kind is Kind.ZERO for run in self._file.extents(start, end)):
+            if self._file.end_of_hole(start, end) == end:
                 continue
             buffer = buffer or bytearray(PAGE_TABLES * self._table_bytes)
             place = (index - first) * self._table_bytes
@@ -336,8 +355,8 @@ class GrainTables:
                     self._directory_changed = True
 
     def _write_tables(self, directory: array[int], tables: list[int]) -> None:
-        for first, count in _ranges(tables):
-            for index, number in self._neighbours(directory, first, count):
+        for i, stop in consecutive(array("I", tables), 1):
+            for index, number in self._neighbours(directory, tables[i], stop - i):
                 start = directory[index] * SECTOR
                 self._file.write(start, b"".join(map(self._table, range(index, index + number))))
 
@@ -370,12 +389,3 @@ def little_endian(entries: array[int]) -> bytes:
         entries = entries[:]
         entries.byteswap()
     return entries.tobytes()
-
-
-def _ranges(numbers: list[int]) -> Iterator[tuple[int, int]]:
-    """(first, count) of the runs in a sorted list."""
-    start = 0
-    for place in range(1, len(numbers) + 1):
-        if place == len(numbers) or numbers[place] != numbers[place - 1] + 1:
-            yield numbers[start], place - start
-            start = place

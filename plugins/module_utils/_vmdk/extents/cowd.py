@@ -13,6 +13,7 @@ from ..._device.errors import CorruptDisk, NotADisk, TruncatedDisk, UnsupportedD
 from .grained import ZEROED
 from .header import SECTOR
 from .sparse import GrainedExtent
+from .tables import little_endian
 
 if t.TYPE_CHECKING:
     from ..._device.device import BlockDevice
@@ -21,9 +22,11 @@ if t.TYPE_CHECKING:
 MAGIC = b"COWD"
 HEADER_BYTES = 2048
 _LAYOUT = struct.Struct("<4sIIIIIII")
-_FREE_SECTOR_OFFSET = 28
+_CAPACITY_OFFSET, _FREE_SECTOR_OFFSET = 12, 28
 _UNCLEAN_OFFSET = 1648
 _MAX_GRAIN = 2048  # sectors: 1 MiB (TN p.11)
+# Sectors have 32 bits; this leaves room for the tables of grains of one sector.
+MAX_BYTES = (2 << 40) - (32 << 30)
 _MAX_DIRECTORY = 1 << 20  # what 2^32 sectors need with grains of one sector
 
 
@@ -118,6 +121,29 @@ class CowdExtent(GrainedExtent):
                 hint="Restore descriptor and extent from the same good copy.",
             )
 
+    def grow(self, capacity: int) -> None:
+        """Let header and directory describe `capacity` sectors. Then it is to be opened anew.
+
+        A directory that outgrows its sectors moves to the end of the file; gdOffset is there for
+        that (TN p.10), and qemu and libvmdk go by it. What is new has no tables yet. The header's
+        first sector leads to the old directory or to the new one.
+        """
+        header = self.header
+        entries = max(
+            header.directory_entries, -(-capacity // (header.gtes_per_gt * header.grain_size))
+        )
+        place = header.gd_offset
+        self._require_whole()
+        (directory,) = self.tables.directories()
+        needed = _directory_sectors(entries)
+        if needed > _directory_sectors(header.directory_entries):
+            place = self._space.take(needed)
+        self.file.write(place * SECTOR, little_endian(directory).ljust(needed * SECTOR, b"\0"))
+        self.file.flush()
+        fields = (max(capacity, header.capacity), header.grain_size, place, entries)
+        self.file.write(_CAPACITY_OFFSET, struct.pack("<5I", *fields, self._end()))
+        self.file.flush()
+
     @property
     def flags(self) -> list[str]:
         return [*super().flags, *([self._zeroed] if self._zeroed else [])]
@@ -135,8 +161,8 @@ class CowdExtent(GrainedExtent):
         else:
             super()._check_entry(entry, grain, count)
 
-    def _begin(self) -> None:
-        if not self._written and self.header.free_sector > self._space.end:
+    def _require_whole(self) -> None:
+        if self.header.free_sector > self._space.end:
             raise TruncatedDisk(
                 "the file is shorter than its header says, so nothing can be added to it",
                 path=self.name,
@@ -145,9 +171,21 @@ class CowdExtent(GrainedExtent):
                 expected=f"{self.header.free_sector} sectors",
                 hint="Restore the file from a good copy.",
             )
+
+    def _begin(self) -> None:
+        if not self._written:
+            self._require_whole()
         super()._begin()
+
+    def _end(self) -> int:
+        """Sectors of the file: there is nothing behind it."""
+        return max(self._space.end, -(-self.file.size // SECTOR))
 
     def _write_back(self) -> None:
         """freeSector last: ESXi would put the next grain there (TN p.11)."""
         super()._write_back()
-        self.file.write(_FREE_SECTOR_OFFSET, struct.pack("<I", self._space.end))
+        self.file.write(_FREE_SECTOR_OFFSET, struct.pack("<I", self._end()))
+
+
+def _directory_sectors(entries: int) -> int:
+    return -(-4 * entries // SECTOR)

@@ -13,7 +13,7 @@ from ..._device.device import read
 from ..._device.errors import CorruptDisk
 from ..._device.zeros import is_zero
 from .grained import NOTHING, ZEROED, GrainedDevice
-from .header import MAGIC, SECTOR, UNCLEAN_OFFSET
+from .header import GTES_PER_GT, MAGIC, SECTOR, UNCLEAN_OFFSET
 from .sparse_guard import SectorRuns, require_sound, table_runs
 from .tables import FileSpace, GrainTables
 
@@ -98,6 +98,12 @@ class GrainedExtent(GrainedDevice):
             last = count - 1
             super()._check_entry(entry + last * self._header.grain_size, grain + last, 1)
 
+    def require_sound(self) -> None:
+        """Raises CorruptDisk where grains share a place with each other or with metadata."""
+        self._metadata = SectorRuns([*self._core(), *self._others()])
+        grains, step = -(-self.size // self._grain), self._header.grain_size
+        require_sound(self.tables, grains, step, self._check_run, self.name)
+
     # Writing
 
     def write(self, offset: int, data: Buffer) -> None:
@@ -132,10 +138,7 @@ class GrainedExtent(GrainedDevice):
         """The unclean mark goes to disk no later than the first data behind it (TN p.7)."""
         if not self._written:
             if not self._fresh:
-                self._metadata = SectorRuns([*self._core(), *self._others()])
-                grains = -(-self.size // self._grain)
-                step = self._header.grain_size
-                require_sound(self.tables, grains, step, self._check_run, self.name)
+                self.require_sound()
             self.file.write(self.unclean_offset, b"\x01")
             self._written = True
 
@@ -160,6 +163,20 @@ class GrainedExtent(GrainedDevice):
             if not is_zero(data, 0, len(data)):
                 self.file.write(place + start, data)
 
+    def complete_last_grain(self) -> None:
+        """Where the last grain is short: zeros behind the end, which show once the disk is longer.
+
+        In its place, so that the tables stay as they are. Raises CorruptDisk.
+        """
+        start = self.size // self._grain * self._grain
+        with self._lock:
+            for run in list(self._runs(start, self.size)):
+                if run.entry > ZEROED:
+                    self._begin()  # proves that nothing else lies there
+                    self.file.zero(run.position + run.length, self._grain - run.length)
+                    self.file.truncate(max(self.file.size, run.position + self._grain))
+        self.file.flush()
+
     def _hide_parent(self, run: Run) -> None:
         """Zeros that cover a parent: marked where the header allows it, else real grains."""
         first, last = -(-run.start // self._grain), run.stop // self._grain
@@ -174,6 +191,20 @@ class GrainedExtent(GrainedDevice):
         if end < run.stop:
             self._allocate(run._replace(start=end), None)
         self.tables.set(first, array("I", [ZEROED]) * (last - first))
+
+    def forget_beyond(self) -> None:
+        """No grain behind the end of the extent, whatever tables hold there: it shall grow.
+
+        Some images have such entries (LY, corruption scenarios), and larger they would show them.
+        """
+        first = -(-self.size // self._grain)
+        last = self._header.directory_entries * self._header.gtes_per_gt
+        with self._lock:
+            for start, entries, empty in self.tables.slices(first, last):
+                if not empty and any(entries):
+                    self._begin()
+                    self.tables.set(start, array("I", bytes(4 * len(entries))))
+        self.flush()
 
     # Making it last
 
@@ -225,6 +256,13 @@ class SparseExtent(GrainedExtent):
         """Raises TruncatedDisk where no grain directory can be read."""
         super().__init__(file, header, size=size, parent=parent, inherits=inherits, fresh=fresh)
         self.header = header
+
+    @property
+    def flags(self) -> list[str]:
+        count = self.header.gtes_per_gt
+        if count == GTES_PER_GT:
+            return super().flags
+        return [*super().flags, f"{self.name}: grain tables of {count} entries, not {GTES_PER_GT}"]
 
     def _core(self) -> list[tuple[int, int]]:
         start = self.header.descriptor_offset

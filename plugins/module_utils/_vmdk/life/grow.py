@@ -11,12 +11,22 @@ import os
 import typing as t
 from array import array
 
-from ..._device.device import read
 from ..._device.errors import CorruptDisk, DiskError, DiskExists, InvalidRequest, UnsupportedDisk
 from ..._device.files import TEMPORARY_SUFFIX, remove_if_there
 from ..._device.raw import RawDevice
 from ..descriptor.geometry import geometry_for
-from ..descriptor.types import FLAT_TYPES, SPARSE_TYPES, SPLIT_FLAT, SPLIT_SPARSE
+from ..descriptor.types import (
+    CREATABLE_TYPES,
+    FLAT_TYPES,
+    SPARSE_TYPES,
+    SPLIT_FLAT,
+    SPLIT_SPARSE,
+    VMFS,
+    VMFS_SPARSE,
+    VMFS_THIN,
+)
+from ..extents.cowd import MAX_BYTES as MAX_COWD_BYTES
+from ..extents.cowd import CowdExtent
 from ..extents.header import SECTOR, SparseHeader
 from ..extents.layout import (
     SPLIT_SECTORS,
@@ -26,19 +36,24 @@ from ..extents.layout import (
     split_lines,
     table_sectors,
 )
-from ..extents.sparse import SparseExtent
+from ..extents.sparse import GrainedExtent, SparseExtent
 from ..extents.tables import FileSpace, little_endian
+from ..files.lock import refuse_vmware_lock
 from ..files.ownership import keep_owner
 from ..files.paths import folder_of
 from ..opening import journal
 from ..opening.chain import open_disk
 from ..opening.family import refuse_with_children
 from ..opening.info import lookup
+from ..opening.lazy import opened
 from .building import new_file, new_flat, new_sparse
 
 if t.TYPE_CHECKING:
     from ..descriptor.extent_line import ExtentLine
     from ..opening.disk import Disk, Link
+
+_VMFS_FLAT = (VMFS_THIN, "vmfsPreallocated", "vmfsEagerZeroedThick", "vmfsThick")
+_GROWABLE = (*SPARSE_TYPES, *FLAT_TYPES, *_VMFS_FLAT, VMFS_SPARSE)
 
 
 def grow_disk(path: str | os.PathLike[str], size: int) -> bool:
@@ -75,24 +90,38 @@ def check_growth(disk: Disk, size: int) -> None:
             hint="Clone it to a disk of its own first (vmdk_clone).",
         )
     refuse_with_children(disk.path, "grow")
-    DiskSpec(size, disk.disk_type).check()
+    _require_addressable(disk, size)
+    refuse_vmware_lock(disk.links[0].path)
     _require_sound(disk)
 
 
 def grow_parent(disk: Disk, size: int) -> None:
     """Make room for all that a larger child holds. For commit only, which has both disks open."""
     _require_type(disk)
-    DiskSpec(size, disk.disk_type).check()
+    _require_addressable(disk, size)
     _require_sound(disk)
     _grow(disk, size // SECTOR)
 
 
 def _require_type(disk: Disk) -> None:
-    if disk.disk_type not in (*SPARSE_TYPES, *FLAT_TYPES):
+    if disk.disk_type not in _GROWABLE:
         raise UnsupportedDisk(
             f"a {disk.disk_type} disk cannot grow in place",
             path=disk.path,
             hint="Convert it to monolithicSparse first (vmdk_convert).",
+        )
+
+
+def _require_addressable(disk: Disk, size: int) -> None:
+    known = disk.disk_type in CREATABLE_TYPES
+    DiskSpec(size, disk.disk_type if known else VMFS).check()
+    if disk.disk_type == VMFS_SPARSE and size > MAX_COWD_BYTES:
+        raise UnsupportedDisk(
+            "a vmfsSparse disk ends before 2 TiB",
+            path=disk.path,
+            found=f"a request for {size} bytes",
+            expected=f"at most {MAX_COWD_BYTES}",
+            hint="Convert it to twoGbMaxExtentSparse or vmfs first (vmdk_convert).",
         )
 
 
@@ -141,13 +170,18 @@ def _set_geometry(disk: Disk, sectors: int) -> None:
 
 
 def _grow_last(link: Link, line: ExtentLine) -> None:
-    part = link.parts[-1]
-    if isinstance(part, SparseExtent):
-        _grow_sparse(link, part, line.sectors)
-    elif isinstance(part, RawDevice):
-        _grow_flat(link, part, line)
-    else:
-        raise UnsupportedDisk("its last extent cannot grow", path=link.path, found=str(line))
+    with opened(link.parts[-1]) as part:
+        if isinstance(part, GrainedExtent):
+            part.forget_beyond()
+            part.complete_last_grain()
+        if isinstance(part, SparseExtent):
+            _grow_sparse(link, part, line.sectors)
+        elif isinstance(part, CowdExtent):
+            part.grow(line.sectors)
+        elif isinstance(part, RawDevice):
+            _grow_flat(link, part, line)
+        else:
+            raise UnsupportedDisk("its last extent cannot grow", path=link.path, found=str(line))
 
 
 def _grow_flat(link: Link, part: RawDevice, line: ExtentLine) -> None:
@@ -164,7 +198,6 @@ def _grow_flat(link: Link, part: RawDevice, line: ExtentLine) -> None:
 
 
 def _grow_sparse(link: Link, part: SparseExtent, capacity: int) -> None:
-    _complete_last_grain(part)
     header = dataclasses.replace(part.header, capacity=max(capacity, part.header.capacity))
     if header.directory_entries > part.header.directory_entries:
         header = _move_directories(part, header)
@@ -173,17 +206,6 @@ def _grow_sparse(link: Link, part: SparseExtent, capacity: int) -> None:
     else:
         part.file.write(0, header.pack())
         part.file.flush()
-
-
-def _complete_last_grain(part: SparseExtent) -> None:
-    """A last grain that was short gets a new, whole place, with zeros behind the old end."""
-    grain = part.header.grain_size * SECTOR
-    last, length = divmod(part.size, grain)
-    if length:
-        content = read(part, last * grain, length)
-        part.tables.set(last, array("I", [0]))
-        part.write(last * grain, content)
-        part.flush()
 
 
 def _move_directories(part: SparseExtent, header: SparseHeader) -> SparseHeader:

@@ -275,11 +275,101 @@ def test_order_of_writes(tmp_path, monkeypatch):
     ]
 
 
-def test_growing_is_refused_and_changes_nothing(tmp_path):
+# Growing: the directory has room for 128 tables in its sector, which is 2 GiB with this grain
+
+
+@pytest.mark.parametrize("sectors", [CAPACITY + 1, 2 * CAPACITY, 6 << 21, 1 << 27])
+def test_grown_disk_reads_as_before_and_then_zeros(tmp_path, qemu_img, sectors):
+    path = lay_down(tmp_path, CAPACITY, GRAINS, grain=8)
+    before = by_qemu(qemu_img, path)
+    assert grow_disk(path, sectors * SECTOR)
+    tail = min(sectors - 8, CAPACITY + 70000) * SECTOR
+    with open_disk(path, writable=True) as disk:
+        assert disk.size == sectors * SECTOR
+        assert read(disk, 0, len(before)) == before
+        kinds = {run.kind for run in disk.extents(len(before))}
+        assert kinds == {Kind.ZERO}
+        disk.write(disk.size - 512, b"E" * 512)
+        disk.write(max(0, tail - 700), b"T" * 700)
+    assert unpacked(tmp_path / "d-delta.vmdk", 12) == sectors
+    assert unpacked(tmp_path / "d-delta.vmdk", 28) == (
+        (tmp_path / "d-delta.vmdk").stat().st_size // SECTOR
+    )
+    for offset, length, wanted in (
+        (0, len(before), before),
+        (sectors * SECTOR - 512, 512, b"E" * 512),
+    ):
+        raw = tmp_path / "piece.raw"
+        qemu_img(
+            "dd",
+            "-O",
+            "raw",
+            "bs=512",
+            f"skip={offset // 512}",
+            f"count={(offset + length) // 512}",
+            f"if={path}",
+            f"of={raw}",
+        )
+        found = raw.read_bytes()
+        shown = bytearray(wanted)
+        start = max(0, tail - 700)
+        if offset < tail and start < offset + length:
+            low, high = max(start, offset), min(tail, offset + length)
+            shown[low - offset : high - offset] = b"T" * (high - low)
+        assert found == shown
+
+
+def test_directory_that_is_too_short_moves_to_the_end(tmp_path):
+    path, delta = lay_down(tmp_path, CAPACITY, GRAINS, grain=8), tmp_path / "d-delta.vmdk"
+    end = delta.stat().st_size // SECTOR
+    grow_disk(path, 6 << 30)
+    assert (unpacked(delta, 20), unpacked(delta, 24)) == (end, 384)
+    assert unpacked(delta, 28) == end + 3 == delta.stat().st_size // SECTOR
+
+
+def test_grain_behind_the_end_does_not_show_in_a_grown_disk(tmp_path, content_of):
+    """Of some disks the tables know more grains than the disk has (LY)."""
+    path = lay_down(tmp_path, 3 * 8 + 4, {0: b"a" * 4096, 3: b"b" * 4096, 9: b"c" * 4096}, grain=8)
+    before = content_of(path)
+    assert before[-2048:] == b"b" * 2048
+    grow_disk(path, 200 * SECTOR)
+    assert content_of(path) == before.ljust(200 * SECTOR, b"\0")
+
+
+def test_interrupted_growing_leaves_the_old_disk_or_the_new(tmp_path, content_of, monkeypatch):
+    path, delta = lay_down(tmp_path, CAPACITY, GRAINS, grain=8), tmp_path / "d-delta.vmdk"
+    whole, before = delta.read_bytes(), content_of(path)
+    written = []
+    write = File.write
+
+    def note(file, offset, data):
+        if file.path.endswith("-delta.vmdk"):
+            written.append((offset, bytes(data)))
+        write(file, offset, data)
+
+    monkeypatch.setattr(File, "write", note)
+    text = path.read_bytes()
+    grow_disk(path, 6 << 30)
+    monkeypatch.undo()
+    assert len(written) == 2
+    for count in range(3):
+        delta.write_bytes(whole)
+        path.write_bytes(text)
+        for offset, data in written[:count]:
+            with open(delta, "r+b") as stream:
+                stream.seek(offset)
+                stream.write(data)
+        assert content_of(path) == before
+        assert grow_disk(path, 6 << 30)
+        with open_disk(path) as disk:
+            assert read(disk, 0, len(before)) == before
+
+
+def test_growing_ends_below_2_tib(tmp_path):
     path = lay_down(tmp_path, CAPACITY, GRAINS, grain=8)
     before = (tmp_path / "d-delta.vmdk").read_bytes(), path.read_bytes()
-    with pytest.raises(UnsupportedDisk):
-        grow_disk(path, CAPACITY * SECTOR * 2)
+    with pytest.raises(UnsupportedDisk, match="2 TiB"):
+        grow_disk(path, 2 << 40)
     assert ((tmp_path / "d-delta.vmdk").read_bytes(), path.read_bytes()) == before
 
 

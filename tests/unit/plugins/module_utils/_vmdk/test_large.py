@@ -17,6 +17,8 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     DiskNotFound,
     TruncatedDisk,
 )
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.extent import Kind
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.files import File
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.layout import (
     directory_sectors,
     sparse_header,
@@ -51,6 +53,14 @@ def set_entry(path, header, grain, sector):
         with open(path, "r+b") as stream:
             stream.seek((place + directory_sectors(header)) * SECTOR + 4 * grain)
             stream.write(array("I", [sector]))
+
+
+def store_tables(path, header):
+    """Tables of zeros that take their place, as VMware preallocates them."""
+    with open(path, "r+b") as stream:
+        for place in (header.rgd_offset, header.gd_offset):
+            stream.seek((place + directory_sectors(header)) * SECTOR)
+            stream.write(bytes(4 * SECTOR * header.directory_entries))
 
 
 def monolithic(folder, sectors):
@@ -237,3 +247,22 @@ def test_flags_of_many_extents_stay_when_they_are_closed(tmp_path):
         read(disk, 0, disk.size)
         assert len(disk.flags) == 1
         assert "s-s001.vmdk: was not closed" in disk.flags[0]
+
+
+def test_nobody_asks_where_stored_tables_end(tmp_path, monkeypatch):
+    """tmpfs would look at each of their pages, for each page of tables: minutes for 2 TiB."""
+    path, header = monolithic(tmp_path, TIB // 64)
+    store_tables(path, header)
+    asked = []
+    seek = File._seek
+
+    def noting(file, offset, whence, end):
+        asked.append(whence)
+        return seek(file, offset, whence, end)
+
+    monkeypatch.setattr(File, "_seek", noting)
+    with open_disk(path) as disk:
+        runs = list(disk.extents())
+    assert [(run.kind, run.length) for run in runs] == [(Kind.ZERO, disk.size)]
+    assert os.SEEK_DATA in asked
+    assert os.SEEK_HOLE not in asked

@@ -385,6 +385,44 @@ def test_killed_trim_is_completed_by_the_next(modules, guest, judge, monkeypatch
         assert not modules.vmdk_shrink(path=path, trim=True)["changed"]
 
 
+def wait_until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.serial
+def test_killed_trim_leaves_no_mount_and_no_server(modules, guest, judge, monkeypatch, tmp_path):
+    """Nobody need run anything for that."""
+    monkeypatch.setenv("VDISK_RUN_DIR", str(tmp_path / "run"))
+    path = guest("ext4", "monolithicSparse")
+    kept = judge("ext4", path)
+
+    def mounts():
+        lines = Path("/proc/mounts").read_text(encoding="utf-8").splitlines()
+        return [line.split()[1] for line in lines if str(tmp_path) in line]
+
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ansible_collections.vdisk.lifecycle.plugins.modules.vmdk_shrink"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    arguments = {"ANSIBLE_MODULE_ARGS": {"path": str(path), "trim": True}}
+    process.stdin.write(json.dumps(arguments).encode())
+    process.stdin.close()
+    wait_until(lambda: any(point.endswith("/volume") for point in mounts()))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    states = list((tmp_path / "run").rglob("state.json"))
+    server = json.loads(states[0].read_text(encoding="utf-8"))["daemon"][0]
+    wait_until(lambda: not mounts() and not Path(f"/proc/{server}").exists())
+    assert str(tmp_path) not in run("losetup", "--list", "--noheadings", "--output", "BACK-FILE")
+    assert not modules.vmdk_check(path=path)["findings"]
+    assert judge("ext4", path) == kept
+
+
 @pytest.mark.serial
 def test_trim_says_what_it_cannot(modules, tmp_path, monkeypatch):
     monkeypatch.setenv("VDISK_RUN_DIR", str(tmp_path / "run"))

@@ -14,7 +14,6 @@ import typing as t
 from array import array
 
 from ..._device.errors import CorruptDisk, DiskInUse, TruncatedDisk
-from ..._device.files import File
 from ..._device.zeros import data_runs
 from ..extents.header import (
     REDUNDANT_TABLES,
@@ -22,14 +21,17 @@ from ..extents.header import (
     SparseHeader,
 )
 from ..extents.layout import metadata_sectors
-from ..extents.sparse import SparseExtent
 from ..files.lock import is_current, lock, refuse_vmware_lock
+from ..life.own_files import lock_open_files
 from ..opening.chain import open_disk
+from ..opening.lazy import opened
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ..._device.device import Device
     from ..._device.progress import Progress
+    from ..extents.sparse import SparseExtent
     from ..opening.disk import Link
 
 Ranges = t.Sequence[tuple[int, int]]  # sorted (start, end) in bytes of the disk
@@ -88,26 +90,48 @@ def open_link(path: str | os.PathLike[str], allow_outside: Sequence[str] = ()) -
 def held_link(path: str | os.PathLike[str], allow_outside: Sequence[str] = ()) -> Iterator[Link]:
     """The same, for nobody else to touch. Raises the same."""
     with open_link(path, allow_outside) as link:
-        found = [file for file in map(_file_of, link.parts) if file is not None]
-        # Of extents that share a file, the first holds the lock (kinds.py).
-        files = {file.path: file for file in reversed(found)}
-        for file in (link.store.file, *files.values()):
-            lock(file, exclusive=True)
+        lock_open_files(link)
         if not is_current(link.store.file):  # replaced while the lock changed hands
             raise DiskInUse("is being replaced", path=link.path, hint="Run the job again.")
         yield link
 
 
-def sparse_parts(link: Link) -> list[SparseExtent]:
-    """The extents of a link that can be laid anew."""
-    pairs = zip(link.extents, link.parts, strict=True)
-    sparse = [(line, part) for (line, _path), part in pairs if isinstance(part, SparseExtent)]
-    return [part for line, part in sparse if line.access == "RW"]
+class Placed(t.NamedTuple):
+    """An extent that may be written, open now, and the byte of the disk where it begins.
+
+    part: the same as the disk has it, which may be one that opens when it is touched.
+    """
+
+    device: Device
+    part: Device
+    offset: int
 
 
-def _file_of(part: object) -> File | None:
-    file = getattr(part, "file", None)
-    return file if isinstance(file, File) else None
+class Work(t.NamedTuple):
+    """A sparse extent to be laid anew. grain: bytes."""
+
+    part: Device
+    layout: Layout
+    grain: int
+
+
+def own_parts(link: Link) -> Iterator[Placed]:
+    """The extents of a link that may be written; each is open until the next one."""
+    offset = 0
+    for (line, _path), part in zip(link.extents, link.parts, strict=True):
+        if line.access == "RW":
+            with opened(part) as device:
+                yield Placed(device, part, offset)
+        offset += part.size
+
+
+@contextlib.contextmanager
+def held_extent(work: Work) -> Iterator[SparseExtent]:
+    """Open and held within the block, also where the lock went when it was closed."""
+    with opened(work.part) as device:
+        extent = t.cast("SparseExtent", device)
+        lock(extent.file, exclusive=True)
+        yield extent
 
 
 def require_sound(link: Link) -> None:

@@ -13,18 +13,25 @@ import typing as t
 
 from ..._device.progress import Silent
 from ..extents.header import SECTOR
-from .compact import Layout, held_link, measure, open_link, require_sound, sparse_parts
-from .rebuild import rebuild
+from ..extents.sparse import SparseExtent
+from .compact import (
+    Layout,
+    Work,
+    held_extent,
+    held_link,
+    measure,
+    open_link,
+    own_parts,
+    require_sound,
+)
+from .rebuild import rebuild, require_room
 
 if t.TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
     from ..._device.progress import Progress
-    from ..extents.sparse import SparseExtent
     from ..opening.disk import Link
-
-_Work = list[tuple["SparseExtent", Layout]]
 
 
 class Fragmentation(t.NamedTuple):
@@ -41,8 +48,8 @@ def fragmentation(
     with open_link(path, allow_outside) as link:
         work = _measured(link)
     return Fragmentation(
-        sum((layout for _part, layout in work), Layout()),
-        any(_is_worthwhile(part, layout) for part, layout in work),
+        sum((each.layout for each in work), Layout()),
+        any(map(_is_worthwhile, work)),
     )
 
 
@@ -59,23 +66,31 @@ def defragment(
     """
     progress = progress or Silent()
     with held_link(path, allow_outside) as link:
-        work = [(part, layout) for part, layout in _measured(link) if _is_worthwhile(part, layout)]
-        progress.start(str(path), sum(layout.grains * _grain(part) for part, layout in work))
-        for part, layout in work:
-            rebuild(link, part, layout, progress)
+        work = list(filter(_is_worthwhile, _measured(link)))
+        require_room(work)
+        progress.start(str(path), sum(each.layout.grains * each.grain for each in work))
+        for each in work:
+            with held_extent(each) as extent:
+                rebuild(link, extent, each.layout, progress)
         progress.finish()
     return bool(work)
 
 
-def _measured(link: Link) -> _Work:
-    work = [(part, measure(part, Silent())) for part in sparse_parts(link)]
+def check_defragment(path: str | os.PathLike[str], *, allow_outside: Sequence[str] = ()) -> None:
+    """Raises what defragment() would raise before it writes anything."""
+    with held_link(path, allow_outside) as link:
+        require_room(filter(_is_worthwhile, _measured(link)))
+
+
+def _measured(link: Link) -> list[Work]:
+    work = [
+        Work(part, measure(device, Silent()), device.header.grain_size * SECTOR)
+        for device, part, _offset in own_parts(link)
+        if isinstance(device, SparseExtent)
+    ]
     require_sound(link)  # the tables are read by now
     return work
 
 
-def _is_worthwhile(part: SparseExtent, layout: Layout) -> bool:
-    return layout.fragments > 1 or layout.surplus >= _grain(part)
-
-
-def _grain(part: SparseExtent) -> int:
-    return part.header.grain_size * SECTOR
+def _is_worthwhile(work: Work) -> bool:
+    return work.layout.fragments > 1 or work.layout.surplus >= work.grain

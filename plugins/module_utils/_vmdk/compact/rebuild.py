@@ -24,10 +24,12 @@ from ..life.building import new_file, require_space
 from .compact import NOTHING, ZEROED, compact_header, load, overlapping, runs
 
 if t.TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..._device.progress import Progress
     from ..extents.sparse import SparseExtent
     from ..opening.disk import Link
-    from .compact import Layout
+    from .compact import Layout, Work
 
 
 def rebuild(
@@ -61,6 +63,13 @@ def rebuild(
         except BaseException:
             remove_if_there(file.path)
             raise
+
+
+def require_room(work: Iterable[Work]) -> None:
+    """For each file that will be laid anew, before the first of them is. Raises NoSpace."""
+    for each in work:
+        folder = os.path.dirname(os.path.realpath(each.part.name))
+        require_space(folder, each.layout.compact_size)
 
 
 def _take_ownership(new: File, old: File) -> None:

@@ -10,7 +10,6 @@ children need it: every byte that they inherit is still there.
 from __future__ import annotations
 
 import os
-import stat
 import typing as t
 
 from ..._device.device import read
@@ -20,24 +19,25 @@ from ..._device.progress import Silent
 from ..._device.raw import RawDevice
 from ..._device.zeros import data_runs
 from ..extents.header import SECTOR
+from ..extents.sparse import SparseExtent
 from .compact import (
-    Layout,
     Ranges,
+    Work,
     blank,
+    held_extent,
     held_link,
     measure,
     open_link,
     overlapping,
+    own_parts,
     require_sound,
-    sparse_parts,
 )
-from .rebuild import rebuild
+from .rebuild import rebuild, require_room
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ..._device.progress import Progress
-    from ..extents.sparse import SparseExtent
     from ..opening.disk import Link
 
 _WINDOW = 64 << 10  # bytes; zeros in flat files are looked for in runs of this many
@@ -55,13 +55,15 @@ def surplus(
     """Bytes that shrink() would give back for the one link at `path`; reads all that it stores.
 
     free: sorted (start, end) of the disk that count as zeros, whatever they hold. Raises
-    CorruptDisk, TruncatedDisk and what opening the disk raises.
+    CorruptDisk, TruncatedDisk, NoSpace and what opening the disk raises.
     """
     progress = progress or Silent()
     total = 0
     with open_link(path, allow_outside) as link:
         progress.start(str(path), _stored(link))
-        total += sum(layout.surplus for _part, layout in _loose(link, free, progress))
+        work = _loose(link, free, progress)
+        require_room(work)
+        total += sum(each.layout.surplus for each in work)
         for flat, offset in _flat_parts(link):
             total += _flat_surplus(flat, _within(free, offset, flat.size), progress)
         progress.finish()
@@ -83,9 +85,12 @@ def shrink(
     with held_link(path, allow_outside) as link:
         progress.start(str(path), _stored(link))
         freed = 0
-        for part, layout in _loose(link, (), progress):
-            rebuild(link, part, layout, Silent(), drop_zeros=True)
-            freed += layout.surplus
+        loose = _loose(link, (), progress)
+        require_room(loose)
+        for work in loose:
+            with held_extent(work) as extent:
+                rebuild(link, extent, work.layout, Silent(), drop_zeros=True)
+            freed += work.layout.surplus
         for flat, _offset in _flat_parts(link):
             freed += _punch(flat, progress)
         progress.finish()
@@ -94,28 +99,22 @@ def shrink(
 
 def _stored(link: Link) -> int:
     """Bytes of files that have to be read."""
-    return sum(part.file.allocated() for part in link.parts if hasattr(part, "file"))
+    paths = dict.fromkeys(path for _line, path in link.extents if path is not None)
+    return sum(os.stat(path).st_blocks * 512 for path in paths if os.path.exists(path))
 
 
-def _loose(link: Link, free: Ranges, progress: Progress) -> list[tuple[SparseExtent, Layout]]:
+def _loose(link: Link, free: Ranges, progress: Progress) -> list[Work]:
     """The sparse extents that would be smaller by a grain at least."""
-    offsets = dict(_placed(link))
-    work = []
-    for part in sparse_parts(link):
-        inside = _within(free, offsets[id(part)], part.size)
-        layout = measure(part, progress, find_zeros=True, free=inside)
-        if layout.surplus >= part.header.grain_size * SECTOR:
-            work.append((part, layout))
+    found = []
+    for device, part, offset in own_parts(link):
+        if isinstance(device, SparseExtent):
+            inside = _within(free, offset, device.size)
+            layout = measure(device, progress, find_zeros=True, free=inside)
+            work = Work(part, layout, device.header.grain_size * SECTOR)
+            if layout.surplus >= work.grain:
+                found.append(work)
     require_sound(link)  # the tables are read by now
-    return work
-
-
-def _placed(link: Link) -> Iterator[tuple[int, int]]:
-    """(id, byte of the disk where it begins) of each part."""
-    offset = 0
-    for part in link.parts:
-        yield id(part), offset
-        offset += part.size
+    return found
 
 
 def _within(ranges: Ranges, offset: int, length: int) -> Ranges:
@@ -129,12 +128,9 @@ def _within(ranges: Ranges, offset: int, length: int) -> Ranges:
 
 def _flat_parts(link: Link) -> Iterator[tuple[RawDevice, int]]:
     """Those in plain files that may be written, with their places in the disk."""
-    offsets = dict(_placed(link))
-    for (line, _path), part in zip(link.extents, link.parts, strict=True):
-        if not isinstance(part, RawDevice) or line.access != "RW":
-            continue
-        if stat.S_ISREG(os.fstat(part.file.fileno()).st_mode):
-            yield part, offsets[id(part)]
+    for device, _part, offset in own_parts(link):
+        if isinstance(device, RawDevice) and not device.file.is_block_device:
+            yield device, offset
 
 
 def _flat_surplus(part: RawDevice, free: Ranges, progress: Progress) -> int:

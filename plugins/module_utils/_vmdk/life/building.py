@@ -10,7 +10,7 @@ import os
 import stat
 from array import array
 
-from ..._device.errors import DiskExists, NoSpace, from_oserror
+from ..._device.errors import DiskExists, NoSpace, ReadOnlyDisk, from_oserror
 from ..._device.files import TEMPORARY_SUFFIX, File, remove_if_there
 from ..._device.raw import RawDevice
 from ..extents.header import SECTOR, TEMPORARY_MAGIC, SparseHeader
@@ -48,6 +48,14 @@ def require_space(folder: str, size: int) -> None:
             found=f"{free} bytes free",
             expected=f"{size} bytes",
             hint="Free some space there, or choose another place.",
+        )
+
+
+def require_writable(folder: str) -> None:
+    """Raises ReadOnlyDisk for a folder where nothing can be made."""
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        raise ReadOnlyDisk(
+            "the file system is read-only", path=folder, hint="Mount it for writing first."
         )
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import typing as t
 
@@ -16,6 +17,7 @@ from ..._device.files import (
     remove_if_there,
     replace_durably,
 )
+from ..._device.raw import RawDevice
 from ..._device.slice import ConcatDevice
 from ..descriptor.new import new_descriptor
 from ..descriptor.types import STREAM_OPTIMIZED
@@ -29,20 +31,22 @@ from ..extents.layout import (
     sparse_header,
 )
 from ..extents.sparse import SparseExtent
-from ..files.lock import refuse_vmware_lock
+from ..files.lock import lock, refuse_vmware_lock
 from ..files.ownership import keep_owner
 from ..files.paths import folder_of
 from ..opening import journal
 from ..opening.descriptor_file import DescriptorFile
 from ..opening.family import refuse_with_children
+from ..opening.lazy import LazyExtent, OpenExtents, opened, too_many
 from ..stream.writer import StreamWriter
-from .building import new_file, new_flat, new_sparse, require_space
+from .building import new_file, new_flat, new_sparse, require_space, require_writable
 from .own_files import lock_files, lock_open_files, require_own_files, require_plain, sweep
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..._device.device import Device
+    from ..descriptor.extent_line import ExtentLine
     from ..extents.layout import DiskSpec
     from ..opening.disk import Disk
 
@@ -71,6 +75,23 @@ def new_disk(
     except BaseException:
         build.discard()
         raise
+    finally:
+        build.release()
+
+
+def check_new_disk(
+    path: str | os.PathLike[str],
+    spec: DiskSpec,
+    *,
+    replace: bool = False,
+    held: Disk | None = None,
+) -> None:
+    """Raises what new_disk() would raise before it writes anything."""
+    spec.check()
+    build = _Build(os.path.realpath(path), spec, replace, held, None)
+    try:
+        build.check()
+        build.require_space()
     finally:
         build.release()
 
@@ -108,13 +129,10 @@ class _Build:
 
     def start(self) -> None:
         """Make all files under their temporary names."""
-        self._require_folder()
         journal.finish(self.path)
-        check_name(self.path)
-        self._look_at_what_is_there()
+        self.check()
         sweep(self.path)
-        if self.spec.preallocate:
-            require_space(folder_of(self.path), self.spec.size)
+        self.require_space()
         descriptor = new_descriptor(
             self.spec.disk_type,
             self.lines,
@@ -129,13 +147,23 @@ class _Build:
             self._separate(descriptor)
         self.device = self.parts[0] if len(self.parts) == 1 else ConcatDevice(self.parts, self.path)
 
+    def check(self) -> None:
+        """Hold what is there, without touching it."""
+        self._require_folder()
+        check_name(self.path)
+        self._look_at_what_is_there()
+
+    def require_space(self) -> None:
+        if self.spec.preallocate:
+            require_space(folder_of(self.path), self.spec.size)
+
     def _require_folder(self) -> None:
-        if not os.path.isdir(folder_of(self.path)):
+        folder = folder_of(self.path)
+        if not os.path.isdir(folder):
             raise DiskNotFound(
-                "the folder for the new disk is not there",
-                path=folder_of(self.path),
-                hint="Create it first.",
+                "the folder for the new disk is not there", path=folder, hint="Create it first."
             )
+        require_writable(folder)
 
     def _look_at_what_is_there(self) -> None:
         if os.path.isdir(self.path):
@@ -190,13 +218,27 @@ class _Build:
         self.descriptor_file = self._new_file(self.path)
         self.descriptor_file.write(0, descriptor)
         self.descriptor_file.flush()
+        pool = OpenExtents() if too_many(len(self.lines)) else None
         for path, line in zip(self.files[:-1], self.lines, strict=True):
-            file = self._new_file(path)
-            if is_flat(self.spec):
-                size = line.sectors * SECTOR
-                self.parts.append(new_flat(file, size, preallocate=self.spec.preallocate))
-            else:
-                self.parts.append(new_sparse(file, sparse_header(line.sectors, 0)))
+            part = self._new_extent(path, line)
+            if pool:
+                part.close()
+                part = self._lazy(path + TEMPORARY_SUFFIX, line, pool)
+            self.parts.append(part)
+
+    def _new_extent(self, path: str, line: ExtentLine) -> Device:
+        file = self._new_file(path)
+        if is_flat(self.spec):
+            size = line.sectors * SECTOR
+            return new_flat(file, size, preallocate=self.spec.preallocate)
+        return new_sparse(file, sparse_header(line.sectors, 0))
+
+    def _lazy(self, path: str, line: ExtentLine, pool: OpenExtents) -> Device:
+        size = line.sectors * SECTOR
+        opener = functools.partial(_reopen, path, None if is_flat(self.spec) else line.sectors)
+        extent = LazyExtent(pool, opener, size=size, name=path, path=path)
+        extent.writes_in_parallel = is_flat(self.spec)
+        return extent
 
     def commit(self) -> None:
         """All content durable, then the names."""
@@ -225,16 +267,31 @@ class _Build:
         self.locks.close()
 
 
+def _reopen(path: str, sparse_sectors: int | None) -> Device:
+    """One of very many extents that are being made. Raises DiskInUse."""
+    file = File(path, writable=True)
+    try:
+        lock(file, exclusive=True)
+        if sparse_sectors is None:
+            return RawDevice(file)
+        return SparseExtent(file, sparse_header(sparse_sectors, 0), fresh=True)
+    except BaseException:
+        file.close()
+        raise
+
+
 def _finish(part: Device) -> None:
-    if isinstance(part, (SparseExtent, StreamWriter)):
-        part.finish()
-    else:
-        part.flush()
+    with opened(part) as device:
+        if isinstance(device, (SparseExtent, StreamWriter)):
+            device.finish()
+        else:
+            device.flush()
     part.close()
 
 
 def _abandon(part: Device) -> None:
     """Close without writing anything more."""
-    file = getattr(part, "file", None)
+    device = part.find() if isinstance(part, LazyExtent) else part
+    file = getattr(device, "file", None)
     if isinstance(file, File):
         file.close()

@@ -10,15 +10,15 @@ import os
 import stat
 import typing as t
 
-from ..._device.errors import DiskError, InvalidRequest, NotADisk
-from ..._device.files import File, remove_if_there
+from ..._device.errors import DiskError, DiskInUse, DiskNotFound, InvalidRequest, NotADisk
+from ..._device.files import TEMPORARY_SUFFIX, File, remove_if_there
 from ..extents.cowd import MAGIC as COWD
 from ..extents.header import MAGIC, TEMPORARY_MAGIC
 from ..extents.sesparse import MAGIC_BYTES as SE_SPARSE
 from ..files.lock import lock
 from ..files.paths import folder_of
 from ..opening.family import peek
-from ..opening.lazy import MANY, LazyExtent
+from ..opening.lazy import LazyExtent, too_many
 from ..opening.leftovers import leftovers
 
 if t.TYPE_CHECKING:
@@ -110,6 +110,8 @@ def _files_named_by(other: str) -> Iterator[str]:
         return
     folder = folder_of(other)
     names = [line.name for line in descriptor.extents if line.name]
+    if _has_magic(other):  # embedded: the extent is this file, and the name often that of another
+        names = []
     for path in (other, *(os.path.join(folder, name) for name in names)):
         with contextlib.suppress(OSError, ValueError):
             if os.path.exists(path):
@@ -138,21 +140,25 @@ def lock_files(store: DescriptorFile, locks: contextlib.ExitStack) -> None:
             with contextlib.ExitStack() as this:
                 this.callback(file.close)
                 lock(file, exclusive=True)
-                if number < MANY:
+                if not too_many(number):
                     locks.push(this.pop_all())
 
 
 def lock_open_files(link: Link) -> None:
     """The same for a disk that the caller has open. Raises DiskInUse."""
     lock(link.store.file, exclusive=True)
-    for part in link.parts:
-        file = getattr(part, "file", None)
-        if isinstance(file, File) and not file.is_block_device:
+    lazy = [part for part in link.parts if isinstance(part, LazyExtent)]
+    for part in lazy:
+        part.close()  # it opens itself again
+    for path in dict.fromkeys(part.path for part in lazy if part.path is not None):
+        with _open_for_lock(path) as probe:
+            lock(probe, exclusive=True)
+    files = [getattr(part, "file", None) for part in link.parts]
+    # Of extents that share a file, the first holds the lock (kinds.py).
+    mine = {file.path: file for file in reversed(files) if isinstance(file, File)}
+    for file in mine.values():
+        if not file.is_block_device:
             lock(file, exclusive=True)
-        elif isinstance(part, LazyExtent) and part.request.path is not None:
-            part.close()  # it opens itself again
-            with _open_for_lock(part.request.path) as probe:
-                lock(probe, exclusive=True)
 
 
 def _open_for_lock(path: str) -> File:
@@ -174,6 +180,8 @@ def sweep(disk: str) -> None:
 
     The caller has finished the journal, and holds the disk where there is one.
     """
+    if _is_being_made(disk):
+        return
     for path in leftovers(disk):
         with contextlib.suppress(DiskError):
             if not stat.S_ISREG(os.lstat(path).st_mode):
@@ -181,3 +189,13 @@ def sweep(disk: str) -> None:
             with File(path) as file:
                 lock(file, exclusive=True)
                 remove_if_there(path)
+
+
+def _is_being_made(disk: str) -> bool:
+    """Whoever makes a disk holds its descriptor all the time, but not all of many extents."""
+    with contextlib.suppress(DiskNotFound, NotADisk), File(disk + TEMPORARY_SUFFIX) as file:
+        try:
+            lock(file, exclusive=True)
+        except DiskInUse:
+            return True
+    return False

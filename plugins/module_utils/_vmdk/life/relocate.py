@@ -16,6 +16,7 @@ from ..._device.raw import RawDevice
 from ..files.ownership import keep_owner
 from ..files.paths import folder_of
 from ..opening import journal
+from ..opening.lazy import too_many
 from .building import new_file, require_space
 
 if t.TYPE_CHECKING:
@@ -87,3 +88,5 @@ class Relocation:
                 offset=place,
                 hint="Check that file system and the memory of this host.",
             )
+        if too_many(len(self._open)):  # of so many, the first ones keep their locks
+            self._open.pop().close()

@@ -20,14 +20,15 @@ from ..._device.files import File
 from ..._device.progress import Silent
 from ..descriptor.descriptor import Descriptor
 from ..extents.layout import check_name
-from ..files.lock import lock, refuse_vmware_lock
+from ..files.lock import refuse_vmware_lock
 from ..files.ownership import keep_owner
 from ..files.paths import contained, folder_of
 from ..opening import journal
 from ..opening.chain import open_disk
 from ..opening.descriptor_edit import Edit, plan_edit
 from ..opening.family import children_of, parent_hint, refuse_in_commit
-from .building import new_file
+from .building import new_file, require_writable
+from .own_files import lock_open_files
 from .relocate import Relocation
 
 if t.TYPE_CHECKING:
@@ -95,13 +96,7 @@ def _require_done(old: str, new: str, allow_outside: Sequence[str]) -> None:
 def _lock(disk: Disk) -> None:
     """Nobody else may have any file of it open, by whatever road. Raises DiskInUse."""
     refuse_vmware_lock(disk.links[0].path)
-    files = {disk.links[0].path: disk.links[0].store.file}
-    for part in disk.links[0].parts:
-        file = getattr(part, "file", None)
-        if isinstance(file, File):
-            files.setdefault(file.path, file)
-    for file in files.values():
-        lock(file, exclusive=True)
+    lock_open_files(disk.links[0])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +126,10 @@ class Move:
         return folder_of(self.old) == folder_of(self.new)
 
     def check(self) -> None:
-        """Raises DiskExists."""
+        """Raises DiskExists, DiskInUse, ReadOnlyDisk."""
+        _lock(self.disk)
+        for path in (self.old, self.new):
+            require_writable(folder_of(path))
         if self.stays or not self._is_there():
             self._require_free()
 
@@ -153,11 +151,11 @@ class Move:
         if not self._is_there():
             self._require_free()
             with Relocation(self.new) as made:
-                made.bring(self.pairs, progress, label)
                 finished = [new for _old, new in self.pairs]
                 if not self.embedded:
                     made.adopt(self._write_descriptor())
                     finished.append(self.new)
+                made.bring(self.pairs, progress, label)
                 journal.commit(self.new, finished, edits=self.own_edit)
         gone = dict.fromkeys([self.old, *(old for old, _new in self.pairs)])
         journal.commit(self.old, [], list(gone), edits=self.children)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import typing as t
 
@@ -15,7 +16,7 @@ from ..descriptor.support import require_supported
 from ..extents.devices import extent_path
 from ..extents.header import SECTOR
 from ..files.lock import refuse_vmware_lock
-from ..files.paths import folder_of
+from ..files.paths import folder_of, require_file
 from . import journal
 from .descriptor_file import DescriptorFile
 from .disk import Disk, Link
@@ -26,7 +27,7 @@ from .family import (
     refuse_with_children,
 )
 from .kinds import ExtentRequest, open_extent
-from .lazy import MANY, LazyExtent, OpenExtents
+from .lazy import LazyExtent, OpenExtents, too_many
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,9 +81,11 @@ def _open_links(
         if apart and len(stores) < 2:
             raise InvalidRequest("has no parent", path=path)
         parent: BlockDevice | None = None
+        count = sum(len(store.descriptor.extents) for store in stores)
+        pool = OpenExtents() if too_many(count) else None
         for depth, store in reversed(list(enumerate(stores))):
             under = None if apart and depth == 0 else parent
-            link = _open_link(store, under, depth < writable, allow_outside)
+            link = _open_link(store, under, depth < writable, allow_outside, pool)
             links.insert(0, link)
             parent = link.device
         return links
@@ -121,6 +124,8 @@ def _open_descriptors(
             _refuse_writing_alone(path, writable > 0)
             return True
         parent = find_parent(store.path, store.descriptor, allow_outside)
+        if journal.finish(parent):
+            return False
         if any(os.path.samefile(parent, known.path) for known in stores):
             raise ChainMismatch("the chain of parents leads in a circle", path=parent)
         if len(stores) == MAX_LINKS:
@@ -129,8 +134,6 @@ def _open_descriptors(
                 path=stores[0].path,
                 hint="Commit some of its redo logs from the other end (vmdk_snapshot).",
             )
-        if journal.finish(parent):
-            return False
         if len(stores) < writable:
             refuse_vmware_lock(parent)
         stores.append(DescriptorFile(parent, writable=len(stores) < writable))
@@ -147,11 +150,11 @@ def _open_link(
     parent: BlockDevice | None,
     writable: bool,
     allow_outside: Sequence[str],
+    pool: OpenExtents | None,
 ) -> Link:
     extents = _extent_paths(store, allow_outside)
     parts: list[Device] = []
     opened: set[str | None] = set()
-    pool = None if writable or len(extents) < MANY else OpenExtents()
     offset = 0
     try:
         for line, path in extents:
@@ -168,7 +171,7 @@ def _open_link(
                 first=path not in opened,
             )
             opened.add(path)
-            parts.append(LazyExtent(request, pool) if pool else open_extent(request))
+            parts.append(_lazy(request, pool) if pool else open_extent(request))
             offset += length
     except BaseException:
         for part in parts:
@@ -176,6 +179,23 @@ def _open_link(
         raise
     device = parts[0] if len(parts) == 1 else ConcatDevice(parts, store.path)
     return Link(store, extents, parts, device)
+
+
+def _lazy(request: ExtentRequest, pool: OpenExtents) -> Device:
+    """That its file is there is known at once. Raises DiskNotFound, NotADisk."""
+    if request.embedded is not None:
+        return open_extent(request)
+    if request.path is not None:
+        require_file(request.path, request.disk)
+    extent = LazyExtent(
+        pool,
+        functools.partial(open_extent, request),
+        size=request.line.sectors * SECTOR,
+        name=request.path or request.disk,
+        path=request.path,
+    )
+    extent.writes_in_parallel = request.line.kind in ("FLAT", "VMFS")
+    return extent
 
 
 def _extent_paths(

@@ -9,6 +9,7 @@ import os
 import typing as t
 
 from ..._device.files import TEMPORARY_SUFFIX, File, remove_if_there, replace_durably
+from ..descriptor.support import require_supported
 from ..extents.probe import sparse_header
 from ..files.ownership import keep_owner
 from .descriptor_file import append_descriptor, embedded_place, read_descriptor, require_room
@@ -30,10 +31,12 @@ class Edit(t.NamedTuple):
 def plan_edit(path: str, changes: Mapping[str, str | None]) -> Edit:
     """The descriptor with some keys set, or dropped where the value is None.
 
-    Raises UnsupportedDisk for a stream without room, and what read_descriptor() raises.
+    Raises UnsupportedDisk for an encrypted disk or a stream without room, and what
+    read_descriptor() raises.
     """
     with File(path) as file:
         header, descriptor = read_descriptor(file)
+        require_supported(descriptor)
         old = descriptor.to_bytes()
         for key, value in changes.items():
             if value is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 
 from ..._device.errors import (
     CorruptDisk,
@@ -25,6 +26,7 @@ from ..files.ownership import keep_owner
 from ..files.paths import contained, require_file
 
 MAX_SECTORS = (1 << 54) - 1  # so that bytes fit a signed 64-bit offset
+_LONG_ID = re.compile(rb'(?<=ddb\.longContentID = ")[0-9a-fA-F]+')
 _TRIES = 10  # another job may replace the file just while it is being opened
 
 
@@ -80,13 +82,26 @@ class DescriptorFile:
 
     def _save_embedded(self, header: SparseHeader, data: bytes) -> None:
         place, room = embedded_place(self.file, header)
-        if len(data) <= room:
-            self.file.write(place, data.ljust(room, b"\0"))
-            self.file.flush()
-            return
+        text = data.ljust(room, b"\0")
         if header.is_stream:
             require_room(self.file, header, data)
-        self.save_header(append_descriptor(self.file, header, data))
+        elif len(data) > room:
+            self.save_header(append_descriptor(self.file, header, data))
+            return
+        elif not _is_whole_if_torn(self.file.read(place, room), text):
+            self._save_by_detour(header, place, text)
+            return
+        self.file.write(place, text)
+        self.file.flush()
+
+    def _save_by_detour(self, header: SparseHeader, place: int, text: bytes) -> None:
+        """A crash within many sectors would mix both texts: so the header leads past them."""
+        end = self.file.size
+        self.save_header(append_descriptor(self.file, header, text))
+        self.file.write(place, text)
+        self.file.flush()
+        self.save_header(header)
+        self.file.truncate(end)
 
     def save_header(self, header: SparseHeader) -> None:
         """One sector, so it is written as a whole or not at all."""
@@ -118,6 +133,13 @@ def _open_locked(path: str, writable: bool) -> File:
             raise
         file.close()
     raise DiskInUse("is being replaced again and again", path=path)
+
+
+def _is_whole_if_torn(old: bytes | bytearray, new: bytes) -> bool:
+    """Whether they differ in one sector alone, but for the long content id: a mixture is fine."""
+    one, other = (_LONG_ID.sub(lambda found: b"0" * len(found[0]), text) for text in (old, new))
+    places = range(0, len(new), SECTOR)
+    return sum(one[at : at + SECTOR] != other[at : at + SECTOR] for at in places) <= 1
 
 
 def read_descriptor(file: File) -> tuple[SparseHeader | None, Descriptor]:

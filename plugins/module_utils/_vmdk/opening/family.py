@@ -20,6 +20,7 @@ from ..._device.errors import (
 from ..._device.files import File
 from ..files.paths import contained, folder_of, require_file
 from .descriptor_file import read_descriptor
+from .journal_file import SUFFIX
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,6 +31,7 @@ if t.TYPE_CHECKING:
 def find_parent(child: str, descriptor: Descriptor, allow_outside: Iterable[str]) -> str:
     """The path of the parent: where the hint says, else a file of that name beside the child.
 
+    Where a journal waits, it must be finished first: the parent may not be there.
     Raises MissingLink, UnsafePath.
     """
     hint = descriptor.parent_hint or ""
@@ -42,6 +44,8 @@ def find_parent(child: str, descriptor: Descriptor, allow_outside: Iterable[str]
             unsafe = error
             continue
         if os.path.isfile(path) and not os.path.samefile(path, child):
+            return path
+        if os.path.lexists(path + SUFFIX):  # on its way to another name: the journal tells
             return path
         tried.append(path)
     if unsafe is not None and os.path.isfile(str(unsafe.found)):
@@ -157,13 +161,21 @@ def refuse_half_committed(path: str) -> None:
 
 def refuse_in_commit(path: str, action: str) -> None:
     """Raises InvalidRequest for a child without which its parent cannot be read any more."""
+    parent = parent_in_commit(path)
+    if parent is not None:
+        message = f"cannot {action} a disk whose commit is not complete: without it, {parent} is"
+        raise _unfinished(f"{message} neither what it was nor what it shall be", path, path)
+
+
+def parent_in_commit(path: str) -> str | None:
+    """The parent that holds a part of this child, and reads right only below it."""
     descriptor = peek(path)
     hint = None if descriptor is None else descriptor.parent_hint
     if hint is None:
-        return
-    child = half_committed(os.path.join(folder_of(path), ntpath.basename(hint)))
-    if child is not None and os.path.samefile(child, path):
-        raise _unfinished(f"cannot {action} a disk whose commit is not complete", path, child)
+        return None
+    parent = os.path.join(folder_of(path), ntpath.basename(hint))
+    child = half_committed(parent)
+    return parent if child is not None and os.path.samefile(child, path) else None
 
 
 def _unfinished(message: str, path: str, child: str) -> InvalidRequest:

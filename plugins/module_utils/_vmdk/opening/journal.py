@@ -119,6 +119,8 @@ def _apply(disk: str, steps: Steps) -> None:
             store_edit(Edit(place(name), decoded(before), decoded(after)))
     for name in steps.removed:
         remove_if_there(place(name))
+    if steps.removed:
+        _sync(disk)  # or the journal might be gone first
     remove_if_there(disk + SUFFIX)
     _sync(disk)
 

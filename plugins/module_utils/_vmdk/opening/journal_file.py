@@ -22,7 +22,13 @@ import time
 import typing as t
 
 from ..._device.errors import CorruptDisk, DiskInUse, InvalidRequest, UnsafePath, from_oserror
-from ..._device.files import TEMPORARY_SUFFIX, File, remove_if_there, replace_durably
+from ..._device.files import (
+    TEMPORARY_SUFFIX,
+    File,
+    remove_if_there,
+    replace_durably,
+    sync_directory,
+)
 from ..files.paths import folder_of
 
 if t.TYPE_CHECKING:
@@ -130,12 +136,20 @@ def written(disk: str, steps: Steps) -> Iterator[None]:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX)  # finish() elsewhere waits for us
             file.write(0, data)
             file.flush()
+            _sync_names(disk)  # the finished files that it names are there no later than itself
             replace_durably(temporary, path)
         except BaseException:
             if not os.path.lexists(path):
                 remove_if_there(temporary)
             raise
         yield
+
+
+def _sync_names(disk: str) -> None:
+    try:
+        sync_directory(folder_of(disk))
+    except OSError as error:
+        raise from_oserror(error, "flush its folder", disk) from error
 
 
 # Reading

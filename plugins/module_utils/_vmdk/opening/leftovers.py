@@ -10,6 +10,7 @@ import re
 
 from ..._device.files import TEMPORARY_SUFFIX
 from ..files.paths import folder_of
+from .family import MARK
 from .journal import SUFFIX
 
 
@@ -20,7 +21,7 @@ def leftovers(path: str) -> list[str]:
     folder, (stem, suffix) = folder_of(path), os.path.splitext(os.path.basename(path))
     ours = re.compile(
         rf"{re.escape(stem)}(-flat|-[sf]\d{{3,}})?{re.escape(suffix)}"
-        rf"({re.escape(SUFFIX)})?{re.escape(TEMPORARY_SUFFIX)}"
+        rf"({re.escape(SUFFIX)}|{re.escape(MARK)})?{re.escape(TEMPORARY_SUFFIX)}"
     )
     names = sorted(name for name in os.listdir(folder) if ours.fullmatch(name))
     return [os.path.join(folder, name) for name in names]

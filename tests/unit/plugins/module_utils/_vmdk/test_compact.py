@@ -5,12 +5,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import struct
 
 import pytest
 
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.device import read
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import (
     CorruptDisk,
     DiskInUse,
@@ -37,9 +35,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo im
 
 GRAIN = 64 << 10
 SIZE = 10 * GRAIN
-_KILLED = 77
 BOTH = pytest.mark.parametrize("operation", [defragment, shrink])
-pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # xdist has threads
 
 
 @pytest.fixture
@@ -253,72 +249,6 @@ def test_an_error_on_the_way_leaves_nothing(untidy, monkeypatch):
 
 def _fail(*_ignored):
     raise NoSpace("no space left")
-
-
-# Killed
-
-
-def _killed_at(number, torn, action):
-    """Run it in a process that dies before change `number`, or in the middle of it."""
-    child = os.fork()
-    if child == 0:
-        try:
-            _arm(number, torn)
-            action()
-            os._exit(0)
-        except BaseException:
-            os._exit(1)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert status in (0, _KILLED)
-    return status == _KILLED
-
-
-def _arm(number, torn):
-    left = [number]
-
-    def dying(name, original):
-        def call(*arguments):
-            if left[0] == 0:
-                if torn and name == "pwrite":
-                    fd, data, offset = arguments
-                    original(fd, memoryview(data)[: len(data) // 2], offset)
-                os._exit(_KILLED)
-            left[0] -= 1
-            return original(*arguments)
-
-        return call
-
-    for name in ("pwrite", "ftruncate", "replace", "unlink"):
-        setattr(os, name, dying(name, getattr(os, name)))
-
-
-@pytest.mark.parametrize("disk_type", ["monolithicSparse", "twoGbMaxExtentSparse"])
-@pytest.mark.parametrize("torn", [False, True])
-@BOTH
-def test_killed_at_every_write(untidy, tmp_path, small_split, operation, disk_type, torn):
-    (tmp_path / "whole").mkdir()
-    folder = tmp_path / "crash"
-    content = _content(untidy(disk_type, tmp_path / "whole"))
-    for number in range(300):
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(tmp_path / "whole", folder)
-        path = folder / "disk.vmdk"
-        died = _killed_at(number, torn, lambda path=path: operation(path))
-        assert _content(path) == content
-        operation(path)
-        assert _content(path) == content
-        assert not operation(path)
-        assert not list(folder.glob("*.vdisk-*"))
-        if not died:
-            assert number > 5
-            return
-    pytest.fail("the operation never ends")
-
-
-def _content(path):
-    with open_disk(path) as disk:
-        assert disk.flags == []
-        return bytes(read(disk, 0, disk.size))
 
 
 # Judged by others

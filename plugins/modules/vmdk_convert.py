@@ -32,6 +32,10 @@ options:
   disk_type:
     description:
       - The type that the disk shall have. See M(vdisk.lifecycle.vmdk_create) for what they are.
+      - The place where the disk goes decides. ESXi runs V(vmfs) disks, and imports
+        V(streamOptimized) ones. A sparse or split disk on a datastore of ESXi cannot be run there,
+        and the host says C(Object type requires hosted I/O) or worse. Those are for Workstation,
+        VirtualBox and qemu.
     type: str
     required: true
     choices:

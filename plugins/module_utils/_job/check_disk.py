@@ -12,12 +12,14 @@ import typing as t
 from .._device.compare import compare
 from .._device.copy import copy
 from .._device.errors import DiskError, DiskExists, InvalidRequest
+from .._device.files import File
 from .._device.progress import Silent
 from .._vmdk.check.check import check_disk
 from .._vmdk.check.finding import WARNING, is_healthy
 from .._vmdk.check.repair import repair_disk
 from .._vmdk.descriptor.types import ADAPTER_TYPES, MONOLITHIC_SPARSE
-from .._vmdk.life.create import new_disk
+from .._vmdk.files.lock import lock, refuse_vmware_lock
+from .._vmdk.life.create import check_new_disk, new_disk
 from .._vmdk.opening.chain import open_disk
 from .._vmdk.salvage.salvage import open_salvaged
 from .inspect_disk import inspect
@@ -61,6 +63,7 @@ def plan_check(request: CheckRequest) -> Plan:
             result["salvaged"], target = present, None
     if not changes and target is None:
         return Plan(before={}, after={}, result=result)
+    _require_free(request, changes)
 
     def apply() -> Result:
         done = _repair(request, dry_run=False)
@@ -78,6 +81,15 @@ def plan_check(request: CheckRequest) -> Plan:
         result=result,
         apply=apply,
     )
+
+
+def _require_free(request: CheckRequest, changes: Sequence[Change]) -> None:
+    """Raises DiskInUse, ReadOnlyDisk: what would keep a repair from the files."""
+    if changes:
+        refuse_vmware_lock(os.path.realpath(request.path))
+    for path in {change.path for change in changes}:
+        with File(path, writable=True) as file:
+            lock(file, exclusive=True)
 
 
 def _place(change: Change) -> str:
@@ -123,11 +135,12 @@ def _already_salvaged(request: CheckRequest, target: str) -> Result | None:
     """What an earlier run has made; None where it is to be made. Raises DiskExists."""
     with open_salvaged(request.path, allow_outside=request.allow_outside) as source:
         _refuse_source(source, target)
-        if not os.path.lexists(target):
-            return None
-        if _is_salvaged(source, target, request.disk_type):
+        there = os.path.lexists(target)
+        if there and _is_salvaged(source, target, request.disk_type):
             return _told(source, target)
-    if request.force:
+        spec = _spec(source, request.disk_type)
+    if not there or request.force:
+        check_new_disk(target, spec, replace=request.force)
         return None
     raise DiskExists(
         "is already there, and is not what can be salvaged",

@@ -12,6 +12,7 @@ from ..._device.errors import DiskError, UnsafePath
 from ..._device.files import File
 from ..files.lock import has_vmware_lock
 from ..files.paths import contained, require_file
+from ..opening.family import MARK, half_committed
 from ..opening.journal import SUFFIX
 from ..opening.leftovers import leftovers
 from .finding import ERROR, NOTE, WARNING, Finding
@@ -39,6 +40,7 @@ def check_beside(
             repairable=True,
             how="repair: true, or any other job on this disk, completes it",
         )
+    yield from _half_commit(path)
     for left in leftovers(path):
         yield Finding(
             "leftover",
@@ -55,6 +57,21 @@ def check_beside(
             yield Finding("lock", WARNING, file, message, how=how)
     if descriptor is not None:
         yield from _change_tracking(path, descriptor, files, allow_outside)
+
+
+def _half_commit(path: str) -> Iterator[Finding]:
+    """A commit was killed: the parent holds some of the child, and alone is neither of both."""
+    if not os.path.lexists(path + MARK):
+        return
+    child = half_committed(path)
+    if child is None:
+        message = "marks a commit of a child that is not there any more, or is another one's"
+        how = "if the disk is complete, remove this file"
+        yield Finding("commit", WARNING, path + MARK, message, how=how)
+        return
+    message = f"a commit of {child} to it was interrupted: alone it is neither old nor new"
+    how = f"finish it: vmdk_snapshot with path: {path}, this child and state: absent"
+    yield Finding("commit", ERROR, path, message, how=how)
 
 
 def _change_tracking(

@@ -66,6 +66,10 @@ def walk_chain(path: str, allow_outside: Sequence[str] = ()) -> list[LinkView]:
         except DiskError as error:
             child.add("missing-link", error)
             return links
+        if not os.path.exists(parent):
+            waiting = DiskError(f"its parent {parent} is in the middle of an interrupted job")
+            child.add("missing-link", waiting, "repair: true, or any opening, finishes that job")
+            return links
         if any(os.path.samefile(parent, known.path) for known in links):
             child.add("circular-chain", ChainMismatch("the chain of parents leads in a circle"))
             return links

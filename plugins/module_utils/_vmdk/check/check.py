@@ -14,6 +14,7 @@ from ..._device.files import File
 from ..._device.progress import Silent
 from ..descriptor.extent_line import ExtentLine
 from ..extents.header import SECTOR, SparseHeader
+from ..extents.sparse import GrainedExtent
 from ..files.lock import lock
 from ..files.paths import contained, require_file
 from ..opening.chain import open_disk
@@ -158,7 +159,14 @@ def _check_file(link: LinkView, extents: list[ExtentView]) -> Iterator[Finding]:
             if header.is_stream:
                 yield from check_stream(file, header)
             else:
-                yield from SparseCheck(file, header, inherits=link.inherits).findings()
+                yield from sparse_check(file, header, link).findings()
+
+
+def sparse_check(file: File, header: SparseHeader, link: LinkView) -> SparseCheck:
+    """Of a link whose descriptor is lost nobody knows whether it has a parent."""
+    there = link.descriptor is not None
+    inherits = link.inherits or not there
+    return SparseCheck(file, header, inherits=inherits, has_descriptor=there)
 
 
 @contextlib.contextmanager
@@ -172,6 +180,9 @@ def _check_by_reading(link: LinkView, path: str) -> Iterator[Finding]:
     """Redo logs of ESXi and the like have one copy of everything: can it be walked through?"""
     try:
         with open_disk(link.path, single_link=True) as disk:
+            for part in disk.links[0].parts:
+                if isinstance(part, GrainedExtent):
+                    part.require_sound()
             for _extent in disk.extents():
                 pass
     except UnsupportedDisk as error:

@@ -14,17 +14,17 @@ import dataclasses
 import os
 import typing as t
 
-from ..._device.errors import DiskInUse
+from ..._device.errors import DiskError, DiskInUse
 from ..._device.files import File, remove_if_there
 from ..files.lock import lock, refuse_vmware_lock
 from ..opening import journal
 from ..opening.descriptor_file import DescriptorFile
+from ..opening.family import find_parent, peek
 from ..opening.leftovers import leftovers
 from .beside import check_beside
 from .chain import LinkView, walk_chain
-from .check import find_extents
+from .check import find_extents, sparse_check
 from .geometry_witness import fits_headers_only
-from .sparse import SparseCheck
 from .table_repair import unclean_write
 
 if t.TYPE_CHECKING:
@@ -62,7 +62,7 @@ def repair_disk(
     real = os.path.realpath(path)
     changes: list[Change] = []
     if proven:
-        changes += _finish_journal(real, dry_run)
+        changes += _finish_journals(real, allow_outside, dry_run)
     links = walk_chain(real, allow_outside)
     for index, link in enumerate(links):
         job = _LinkRepair(link, allow_outside, dry_run, changes)
@@ -73,12 +73,32 @@ def repair_disk(
     return changes
 
 
-def _finish_journal(path: str, dry_run: bool) -> list[Change]:
-    if not os.path.exists(path + journal.SUFFIX):
-        return []
-    if not dry_run:
-        journal.finish(path)
-    return [Change(path + journal.SUFFIX, "an interrupted job", "finished work", "completed")]
+def _finish_journals(path: str, allow_outside: Sequence[str], dry_run: bool) -> list[Change]:
+    """Of the disk and its parents; one that is finished may have changed the chain."""
+    changes: list[Change] = []
+    known: list[str] = []
+    disk: str | None = path
+    while disk is not None and disk not in known:
+        known.append(disk)
+        place = disk + journal.SUFFIX
+        if os.path.exists(place):
+            changes.append(Change(place, "an interrupted job", "finished work", "completed"))
+            if not dry_run:
+                journal.finish(disk)
+                disk, known = path, []
+                continue
+        disk = _parent_of(disk, allow_outside)
+    return changes
+
+
+def _parent_of(path: str, allow_outside: Sequence[str]) -> str | None:
+    descriptor = peek(path)
+    if descriptor is None or descriptor.parent_cid is None:
+        return None
+    try:
+        return find_parent(path, descriptor, allow_outside)
+    except DiskError:
+        return None
 
 
 class _LinkRepair:
@@ -118,7 +138,7 @@ class _LinkRepair:
         if header is None:
             return
         with self._opened(extent.path) as file:
-            check = SparseCheck(file, header, inherits=self.link.inherits)
+            check = sparse_check(file, header, self.link)
             if check.repair is None:
                 return
             for stage in check.repair.stages():

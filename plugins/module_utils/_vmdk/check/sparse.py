@@ -21,6 +21,10 @@ if t.TYPE_CHECKING:
     from .table_verdict import BadEntry
 
 FROM_COPY = "repair: true takes what the other copy proves"
+LOST = (
+    "compare with a good copy: nothing tells where on the disk such content was, so salvage_to "
+    "cannot place it; if nothing is missing (a job was killed), defragment the disk"
+)
 SALVAGE = "restore it from a good copy, or take what is left with salvage_to"
 
 _BAD_ENTRIES = {
@@ -33,12 +37,16 @@ _BAD_ENTRIES = {
 class SparseCheck:
     """The findings of one extent, and what repairs it."""
 
-    def __init__(self, file: File, header: SparseHeader, *, inherits: bool) -> None:
+    def __init__(
+        self, file: File, header: SparseHeader, *, inherits: bool, has_descriptor: bool
+    ) -> None:
         self.file, self.header = file, header
         self.verdict: TableVerdict | None = None
         self.repair: TableRepair | None = None
         if header.directory_entries <= MAX_DIRECTORY:
-            self.verdict = TableVerdict(file, header, inherits=inherits)
+            self.verdict = TableVerdict(
+                file, header, inherits=inherits, has_descriptor=has_descriptor
+            )
             self.repair = TableRepair(self.verdict)
 
     @property
@@ -104,7 +112,7 @@ class SparseCheck:
             if not wrong:
                 continue
             what = "is zeroed" if copy.is_zeroed else f"has {len(wrong)} wrong entries"
-            repairable = self._is_repairable(repair, wrong)
+            repairable = repair.gives_place(copy, wrong)
             yield self._found(
                 "directory-entry",
                 ERROR,
@@ -228,13 +236,18 @@ class SparseCheck:
                 how="compare with a good copy",
             )
             return
-        doubt = verdict.conflicts or verdict.missing_any
-        yield self._found(
-            "unused-space",
-            WARNING if doubt else NOTE,
-            f"{verdict.unused} sectors of the file belong to no grain"
-            + (": both copies of the tables may have lost entries" if doubt else ""),
-            how="compare with a good copy"
-            if doubt
-            else "normal after a growth or a killed job; converting the disk gives the space back",
-        )
+        yield self._unused(verdict)
+
+    def _unused(self, verdict: TableVerdict) -> Finding:
+        message = f"{verdict.unused} sectors of the file belong to no grain"
+        # qemu marks a grain as zeros and leaves its data where it was: there it proves nothing.
+        place = None if self.header.has_zeroed_grains else verdict.unnamed_data()
+        if place is not None and not verdict.grains:
+            message += ", and the tables name no grain at all: they were lost with all content"
+            return self._found("unused-space", ERROR, message, place * SECTOR, how=LOST)
+        if place is not None or verdict.conflicts or verdict.missing_any:
+            message += ": both copies of the tables may have lost entries"
+            offset = None if place is None else place * SECTOR
+            return self._found("unused-space", WARNING, message, offset, how=LOST)
+        how = "normal after a growth or a killed job; converting the disk gives the space back"
+        return self._found("unused-space", NOTE, message, how=how)

@@ -40,11 +40,19 @@ class TableRepair:
         self.verdict = verdict
         self.header = verdict.header
         self._space = FileSpace(verdict.file)
+        if self.header.capacity % self.header.grain_size:  # a last grain that the file cuts short
+            self._space.end += self.header.grain_size  # has its place as a whole
         self.misplaced = _misplaced(verdict)
         self.new_header = self._moved_directory()
         bad = {entry.grain // self.header.gtes_per_gt for entry in verdict.bad}
-        self.doubtful = bad  # tables that no copy proves
-        self._places = {copy.name: self._new_places(copy) for copy in verdict.copies}
+        self.doubtful = bad  # tables that no copy proves, or that have no place
+        places = {copy.name: self._new_places(copy) for copy in verdict.copies}
+        none = {n for found in places.values() for n, place in found.items() if place is None}
+        self.doubtful |= none
+        self._places = {
+            name: {n: place for n, place in found.items() if place and n not in none}
+            for name, found in places.items()
+        }
 
     @property
     def is_possible(self) -> bool:
@@ -55,7 +63,7 @@ class TableRepair:
         """Whether the directory lies in the file, on nothing else."""
         start, end = copy.sector, copy.sector + copy.directory_sectors
         others = [run for run in self.verdict.core if run != (start, end)]
-        if len(others) == len(self.verdict.core):  # not in the file
+        if copy.directory is None:
             return False
         twice = len(self.verdict.core) - len(others) > 1
         overlap = any(start < stop and first < end for first, stop in others)
@@ -97,25 +105,33 @@ class TableRepair:
 
     # Tables
 
-    def _new_places(self, copy: TableCopy) -> dict[int, int]:
+    def _new_places(self, copy: TableCopy) -> dict[int, int | None]:
         """Places for tables that have none, or one that belongs to something else."""
         if not self.is_possible or self.new_header is not None:
             return {}
         wanted = sorted({*self.verdict.missing[copy.name], *self.misplaced[copy.name]})
-        return {
+        places = {
             number: self._place_for(copy, number)
             for number in wanted
             if number not in self.doubtful
         }
+        return {number: place for number, place in places.items() if place != copy.place(number)}
 
-    def _place_for(self, copy: TableCopy, number: int) -> int:
-        """Where it has always been, if it is still there; else at the end of the file."""
+    def gives_place(self, copy: TableCopy, tables: t.Iterable[int]) -> bool:
+        """Whether the directory of a copy leads to some of the tables afterwards."""
+        return self.new_header is not None or any(n in self._places[copy.name] for n in tables)
+
+    def _place_for(self, copy: TableCopy, number: int) -> int | None:
+        """Where it has always been, if it is still there; else at the end of the file.
+
+        None where the file must not grow: an entry that leads behind its end would find the table.
+        """
         usual = copy.usual_place(number)
         wanted = self.verdict.table(number, copy.name)
         is_there = copy.is_in_file(usual) and copy.table_at(usual) == wanted
         if is_there and not self.verdict.places.overlaps(usual, usual + copy.table_sectors):
             return usual
-        return self._space.take(copy.table_sectors)
+        return None if self.verdict.leads_beyond_end else self._space.take(copy.table_sectors)
 
     def stages(self) -> Iterator[list[Write]]:
         """In the order in which they must become durable: one copy is always whole."""
@@ -142,7 +158,7 @@ class TableRepair:
         place = self._places[copy.name].get(number, copy.place(number))
         wanted = self.verdict.table(number, copy.name)
         present = copy.table_at(place) if copy.is_in_file(place) else None
-        if wanted is None or present == wanted:
+        if wanted is None or present == wanted or place == 0:
             return None
         present = present or array("I", bytes(4 * len(wanted)))
         first = number * self.header.gtes_per_gt

@@ -3,9 +3,7 @@
 # Private to vdisk.lifecycle: not an API for other collections.
 """What the two copies of the tables of a sparse extent prove together, entry by entry.
 
-An entry is right when both copies have it. Where they differ, the right one is the one that
-names a whole grain of the file which nothing else takes, while the other names none: grains are
-never given back to the file, so a place that only one entry knows belongs to that entry.
+An entry is right when both copies have it; where they differ, settlement.py decides.
 """
 
 from __future__ import annotations
@@ -13,10 +11,18 @@ from __future__ import annotations
 import typing as t
 from array import array
 
+from ..._device.extent import Kind
+from ..._device.zeros import is_zero
+from ..extents.header import SECTOR
+from ..extents.layout import metadata_sectors
 from ..extents.places import Places, consecutive
+from ..extents.sparse_guard import SectorRuns
+from .settlement import Conflict, settle
 from .table_copy import TableCopy
 
 if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..._device.files import File
     from ..extents.header import SparseHeader
 
@@ -31,22 +37,18 @@ class BadEntry(t.NamedTuple):
     sector: int
 
 
-class Conflict(t.NamedTuple):
-    """A table of which the copies differ: what they should hold, and the grains left open."""
-
-    wanted: dict[str, array[int]]
-    grains: list[int]  # differing
-    unsettled: list[int]
-
-
 class TableVerdict:
     """Reads all tables of one extent. A few bytes of memory for each grain, 2 KiB a conflict."""
 
-    def __init__(self, file: File, header: SparseHeader, *, inherits: bool) -> None:
+    def __init__(
+        self, file: File, header: SparseHeader, *, inherits: bool, has_descriptor: bool = True
+    ) -> None:
+        """has_descriptor: where the header says that it is, if it says so."""
         self.file, self.header = file, header
-        self._inherits = inherits
-        self._end = -(-file.size // 512)
-        self._last_hole = 1 if header.has_zeroed_grains else 0
+        self._has_descriptor = has_descriptor
+        self.inherits = inherits
+        self._end = file.size // SECTOR  # a sector that is cut is no place
+        self.last_hole = 1 if header.has_zeroed_grains else 0
         self.primary = TableCopy(file, header, header.gd_offset, PRIMARY)
         self.copies = [self.primary]
         if header.has_redundant_tables:
@@ -58,24 +60,26 @@ class TableVerdict:
         self.bad: list[BadEntry] = []
         self.lost_tables: list[int] = []  # named by a directory, in no copy to be read
         self.missing: dict[str, list[int]] = {copy.name: [] for copy in self.copies}
-        self.conflicts: dict[int, Conflict] = {}
+        self.conflicts: dict[int, Conflict] = {}  # by number of the table
         self.core = self._core_metadata(self.copies)
         self._certain = self._core_metadata([copy for copy in self.copies if copy.is_credible])
         self.numbers = self._named_tables()
         open_tables = [table for table in self.numbers if self._look_at(table)]
-        for table in open_tables:
-            self._settle(table)
+        self.conflicts = settle(self, open_tables)
         self._look_for_grains_under_tables()
 
     def _named_tables(self) -> list[int]:
         """The tables of which some directory says something."""
         directories = [copy.directory for copy in self.copies if copy.directory is not None]
-        return [n for n, entries in enumerate(zip(*directories, strict=True)) if any(entries)]
+        entries = enumerate(zip(*directories, strict=True))
+        return [n for n, places in entries if any(places) or self._is_where_it_was(n)]
 
     def _core_metadata(self, copies: list[TableCopy]) -> list[tuple[int, int]]:
         header = self.header
         first = header.descriptor_offset
-        runs = [(0, 1), (first, first + header.descriptor_size)]
+        runs = [(0, 1)]
+        if self._has_descriptor:
+            runs.append((first, first + header.descriptor_size))
         there = [copy for copy in copies if copy.directory is not None]
         return runs + [(copy.sector, copy.sector + copy.directory_sectors) for copy in there]
 
@@ -84,15 +88,15 @@ class TableVerdict:
     def _look_at(self, number: int) -> bool:
         """Note what is certain; True where the copies of this table differ."""
         missing = [copy for copy in self.copies if copy.table(number) is None]
-        if len(missing) == len(self.copies):
-            if any(copy.place(number) > self._last_hole for copy in self.copies):
+        if len(missing) == len(self.copies) and not self._is_where_it_was(number):
+            if any(copy.place(number) > self.last_hole for copy in self.copies):
                 self.lost_tables.append(number)
             return False
         for copy in missing:
             self.missing[copy.name].append(number)
-        tables = (self._read(copy, number) for copy in self.copies)
+        tables = (self.read(copy, number) for copy in self.copies)
         first, *others = (table for table in tables if table is not None)
-        count = self._entries_of(number)
+        count = self.entries_of(number)
         self.beyond_capacity += any(first[count:])
         start = number * self.header.gtes_per_gt
         if not others or others[0][:count] == first[:count]:
@@ -102,14 +106,24 @@ class TableVerdict:
         self._take_all(start, array("I", same))
         return True
 
-    @staticmethod
-    def _read(copy: TableCopy, number: int) -> array[int] | None:
+    def read(self, copy: TableCopy, number: int) -> array[int] | None:
         """The table, even where its directory has lost it: it may know what the other has not."""
         table = copy.table(number)
-        return copy.lost_table(number) if table is None else table
+        return copy.lost_table(number) if table is None and self._fits_together else table
 
-    def _entries_of(self, number: int) -> int:
-        """Entries beyond the capacity mean nothing; some writers leave rubbish there (LY)."""
+    def _is_where_it_was(self, number: int) -> bool:
+        """Whether both directories have lost a table that lies, twice alike, at its usual place."""
+        tables = [self.read(copy, number) for copy in self.copies]
+        return tables[0] is not None and any(tables[0]) and tables[0] == tables[-1]
+
+    @property
+    def _fits_together(self) -> bool:
+        """Whether the directories are as far from each other as writers put them."""
+        first, *others = (copy.sector for copy in self.copies)
+        return first - metadata_sectors(self.header) in others
+
+    def entries_of(self, number: int) -> int:
+        """How many count: beyond the capacity some writers leave rubbish (LY)."""
         return min(self.header.gtes_per_gt, self.header.grains - number * self.header.gtes_per_gt)
 
     def _take_all(self, start: int, entries: array[int]) -> None:
@@ -119,8 +133,8 @@ class TableVerdict:
             if stop - first > 1 and self._take_run(entries[first], stop - first):
                 continue
             for index in range(first, stop):
-                if entries[index] > self._last_hole:
-                    self._take(start + index, entries[index])
+                if entries[index] > self.last_hole:
+                    self.take(start + index, entries[index])
 
     def _take_run(self, sector: int, count: int) -> bool:
         """Most tables hold few, long runs, which need no look at each grain."""
@@ -131,7 +145,8 @@ class TableVerdict:
         self.grains += count
         return True
 
-    def _take(self, grain: int, entry: int) -> None:
+    def take(self, grain: int, entry: int) -> None:
+        """The place that an entry names is that grain's, or it is bad."""
         why = self._fault_of(grain, entry)
         if why is not None:
             self.bad.append(BadEntry(why, grain, entry))
@@ -154,46 +169,9 @@ class TableVerdict:
         step = self.header.grain_size
         return min(step, self.header.capacity - grain * step)
 
-    # Where they differ
-
-    def _settle(self, number: int) -> None:
-        count = self._entries_of(number)
-        wanted = {copy.name: self._read(copy, number) or array("I") for copy in self.copies}
-        primary, redundant = wanted[PRIMARY], wanted[REDUNDANT]
-        start = number * self.header.gtes_per_gt
-        grains, unsettled = [], []
-        for index in range(count, len(primary)):
-            primary[index] = redundant[index] = min(primary[index], redundant[index])
-        for index in range(count):
-            one, other = primary[index], redundant[index]
-            if one == other:
-                continue
-            grains.append(start + index)
-            right = self._right_one(start + index, one, other)
-            if right is None:
-                unsettled.append(start + index)
-                continue
-            primary[index] = redundant[index] = right
-            if right > self._last_hole:
-                self._take(start + index, right)
-        self.conflicts[number] = Conflict(wanted, grains, unsettled)
-
-    def _right_one(self, grain: int, one: int, other: int) -> int | None:
-        holes = [entry for entry in (one, other) if entry <= self._last_hole]
-        sound = [entry for entry in (one, other) if self._could_be(grain, entry)]
-        if len(sound) == 1 and holes in ([], [0]):
-            return sound[0]
-        if not sound and len(holes) == 1:
-            return holes[0]
-        if len(holes) == 2:  # 0 and 1: nothing, and zeros
-            if not self._inherits:
-                return one
-            return 1 if self.header.unclean else None  # a write cut off before its second copy
-        return None
-
-    def _could_be(self, grain: int, entry: int) -> bool:
+    def could_be(self, grain: int, entry: int) -> bool:
         """Whether an entry names a grain where grains lie, which nothing else takes."""
-        if entry <= self._last_hole or entry < self.header.overhead:
+        if entry <= self.last_hole or entry < self.header.overhead:
             return False
         return self._fault_of(grain, entry) is None
 
@@ -216,10 +194,40 @@ class TableVerdict:
         return any(self.missing.values())
 
     @property
+    def leads_beyond_end(self) -> bool:
+        """Whether an entry that nothing corrects names a place behind the end of the file."""
+        return any(entry.why == "beyond-end" for entry in self.bad) or any(
+            entries[grain % self.header.gtes_per_gt] + self.sectors_of(grain) > self._end
+            for conflict in self.conflicts.values()
+            for entries in conflict.wanted.values()
+            for grain in conflict.unsettled
+        )
+
+    @property
     def unused(self) -> int:
         """Sectors behind the overhead that belong to nothing."""
         room = self._end - self.header.overhead - self.tables_behind_overhead
         return max(0, room - self.grains * self.header.grain_size)
+
+    def unnamed_data(self) -> int | None:
+        """The first whole place behind the overhead that has content and no owner; a sector."""
+        step = self.header.grain_size
+        taken = SectorRuns([*self.core, *self._table_runs()])
+        for run in self.file.extents(self.header.overhead * SECTOR, self._end * SECTOR):
+            if run.kind is Kind.ZERO:
+                continue
+            for slot in range(-(-run.offset // SECTOR // step), run.end // SECTOR // step):
+                start, end = slot * step, (slot + 1) * step
+                if self.places.overlaps(start, end) or taken.hits(start, end):
+                    continue
+                if not is_zero(self.file.read(start * SECTOR, step * SECTOR), 0, step * SECTOR):
+                    return start
+        return None
+
+    def _table_runs(self) -> Iterator[tuple[int, int]]:
+        for copy in self.copies:
+            for place in copy.directory or ():
+                yield place, place + copy.table_sectors
 
     @property
     def tables_behind_overhead(self) -> int:
@@ -236,7 +244,9 @@ class TableVerdict:
         conflict = self.conflicts.get(number)
         if conflict is not None:
             return conflict.wanted[name]
-        tables = (copy.table(number) for copy in self.copies)
+        tables = [copy.table(number) for copy in self.copies]
+        if not any(table is not None for table in tables) and self._is_where_it_was(number):
+            return self.read(self.primary, number)
         return next((table for table in tables if table is not None), None)
 
     @property
@@ -251,6 +261,6 @@ class TableVerdict:
         for number in self.numbers:
             table = self.table(number)
             for index, entry in enumerate(table or ()):
-                if entry > self._last_hole and any(abs(entry - place) < step for place in sectors):
+                if entry > self.last_hole and any(abs(entry - place) < step for place in sectors):
                     found.append(number * self.header.gtes_per_gt + index)
         return found

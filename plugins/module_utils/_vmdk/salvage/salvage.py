@@ -165,6 +165,7 @@ def _part(disk: SalvagedDisk, link: LinkView, view: ExtentView, file: File) -> S
         view.header,
         view.line.sectors * SECTOR,
         inherits=link.inherits,
+        has_descriptor=link.descriptor is not None,
         parent=disk.parent,
         base=disk.size,
     )

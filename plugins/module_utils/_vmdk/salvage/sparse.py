@@ -46,6 +46,7 @@ class SalvagedSparse(SalvagedPart):
         size: int,
         *,
         inherits: bool,
+        has_descriptor: bool,
         parent: SalvagedPart | None,
         base: int,
     ) -> None:
@@ -58,7 +59,7 @@ class SalvagedSparse(SalvagedPart):
         self._grain = header.grain_size * SECTOR
         self._file_size = file.size
         self._last_hole = 1 if header.has_zeroed_grains else 0
-        self._verdict = TableVerdict(file, header, inherits=inherits)
+        self._verdict = TableVerdict(file, header, inherits=inherits, has_descriptor=has_descriptor)
         self._lock = threading.Lock()  # the tables are read through one window
         self._lost_tables = set(self._verdict.lost_tables)
         self._faults = dict.fromkeys(self._verdict.unsettled, "doubtful")

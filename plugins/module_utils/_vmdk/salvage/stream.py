@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import bisect
 import threading
 import typing as t
 from array import array
@@ -41,6 +42,7 @@ class SalvagedStream(SalvagedPart):
         self._tables: dict[int, array[int]] = {}  # sectors of the file; only tables with grains
         self._unknown_from = 0  # absent grains from here on may have been there
         self._find()
+        self._numbers = sorted(self._tables)
         self._decoder = GrainDecoder(file, header)
         self._broken: set[int] = set()
         self._lock = threading.Lock()
@@ -101,7 +103,7 @@ class SalvagedStream(SalvagedPart):
             number, index = divmod(grain, per_table)
             table = self._tables.get(number)
             entry = _ABSENT if table is None else table[index]
-            step = 1 if table is not None else per_table - index
+            step = 1 if table is not None else self._next_table(number) - grain
             if entry == _ABSENT and grain >= self._unknown_from:
                 entry = _UNKNOWN
             elif entry == _ABSENT:
@@ -110,6 +112,13 @@ class SalvagedStream(SalvagedPart):
             stop = min(end, grain * self._grain)
             yield offset, stop, entry
             offset = stop
+
+    def _next_table(self, number: int) -> int:
+        """The first grain of the next table with grains, or behind the last one."""
+        place = bisect.bisect_right(self._numbers, number)
+        if place == len(self._numbers):
+            return self._header.grains
+        return self._numbers[place] * self._header.gtes_per_gt
 
     def readinto(self, offset: int, buffer: memoryview) -> None:
         end = offset + self.check_range(offset, buffer.nbytes)

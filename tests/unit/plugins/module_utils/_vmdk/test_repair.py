@@ -10,16 +10,10 @@ import struct
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.device import read
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import (
-    DiskError,
     DiskInUse,
-    NotADisk,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.extent import Kind
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.files import File
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.check.check import check_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.check.finding import is_healthy
@@ -403,73 +397,3 @@ def test_locked_by_vmware_is_not_repaired(disk):
     poke(disk, 72, b"\x01")
     with pytest.raises(DiskInUse):
         repair_disk(disk)
-
-
-# Any damage at all
-
-
-def _fields(header):
-    """(offset, bytes) of what can be damaged: header fields, directory and table entries."""
-    fields = [(4, 4), (8, 4), (12, 8), (20, 8), (28, 8), (36, 8), (44, 4), (48, 8), (56, 8)]
-    fields += [(64, 8), (72, 1), (73, 4), (77, 2)]
-    for directory in (header.gd_offset, header.rgd_offset):
-        fields += [(directory * SECTOR + 4 * number, 4) for number in (0, 1)]
-        fields += [((directory + 1) * SECTOR + 4 * entry, 4) for entry in (0, 1, 2, 3, 9, 511)]
-        fields += [((directory + 5) * SECTOR + 4 * entry, 4) for entry in (0, 88, 100)]
-    return fields
-
-
-VALUES = st.one_of(
-    st.integers(0, 1 << 12),
-    st.sampled_from([1 << shift for shift in range(64)]),
-    st.integers(0, (1 << 64) - 1),
-)
-
-
-@settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(data=st.data())
-def test_any_one_damaged_field_is_reported_or_harmless_and_repair_restores(disk, model, data):
-    original = disk.read_bytes()
-    offset, length = data.draw(st.sampled_from(_fields(header_of(disk))))
-    value = data.draw(VALUES) & ((1 << 8 * length) - 1)
-    try:
-        poke(disk, offset, value.to_bytes(length, "little"))
-        _assert_reported_or_harmless(disk, model)
-        _assert_repaired_or_told(disk, model)
-    finally:
-        disk.write_bytes(original)
-
-
-def _content(path):
-    try:
-        with open_disk(path) as opened:
-            content = bytearray(opened.size)
-            for run in opened.extents():
-                if run.kind is Kind.DATA:
-                    content[run.offset : run.end] = read(opened, run.offset, run.length)
-            return content
-    except DiskError:
-        return None
-
-
-def _assert_reported_or_harmless(path, model):
-    try:
-        findings = check_disk(path)
-    except NotADisk:
-        return
-    assert not is_healthy(findings) or _content(path) == model
-
-
-def _assert_repaired_or_told(path, model):
-    try:
-        repair_disk(path)
-        findings = check_disk(path)
-    except NotADisk:
-        return
-    if is_healthy(findings):
-        assert _content(path) == model
-    assert not any(found.repairable for found in findings)

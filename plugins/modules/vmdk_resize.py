@@ -40,8 +40,10 @@ options:
       - V(true) grows the last partition of the disk and its file system. The number of a partition,
         or the label or UUID of a file system, says which one is meant; it must be the last one all
         the same, as nothing is moved. V(false) leaves what is in the disk as it is.
-      - The file systems ext2, ext3, ext4, xfs and btrfs grow. A partition that holds anything else
-        (swap, LVM, NTFS), and a logical partition, stays as it is, and RV(volume.reason) says so.
+      - The file systems ext2, ext3, ext4, xfs and btrfs grow, in a partition of a GPT, in a primary
+        or logical one of an MBR, or without partitions. For anything else (swap, LVM, LUKS, NTFS),
+        and where something lies behind the partition, the task fails before it changes anything,
+        and says what to do by hand.
       - Needs root, C(fuse3), the Python library C(mfusepy), and the tools of the file system
         (C(e2fsprogs), C(xfsprogs) or C(btrfs-progs)) on the host.
     type: str
@@ -102,16 +104,11 @@ volume:
         before: 10735321088
         after: 21472739328
     filesystem:
-      description: Bytes that the file system covers, C(before) and C(after); null for what is not
-        grown.
+      description: Bytes that the file system covers, C(before) and C(after).
       type: dict
       sample:
         before: 10735321088
         after: 21472739328
-    reason:
-      description: Why it was left as it is; null if it was not.
-      type: str
-      sample: null
 """
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.units import parse_size

@@ -34,11 +34,17 @@ def find(program: str) -> str | None:
     return shutil.which(program, path=_PATH)
 
 
+def require(program: str, package: str) -> str:
+    """The path of a program. Raises MissingTool."""
+    path = find(program)
+    if path is None:
+        raise MissingTool(f"{program} is not installed", hint=f"apt-get install {package}")
+    return path
+
+
 def run(argv: Sequence[str], seconds: float, *, package: str) -> str:
     """What it says. Raises MissingTool, ProgramFailed."""
-    program = find(argv[0])
-    if program is None:
-        raise MissingTool(f"{argv[0]} is not installed", hint=f"apt-get install {package}")
+    program = require(argv[0], package)
     # A file, not a pipe: a program that goes to the background keeps a pipe open.
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(  # pylint: disable=ansible-bad-function # no Ansible down here

@@ -56,11 +56,13 @@ def start(
     *,
     read_only: bool,
     born: Callable[[Process], None],
+    leash: int | None = None,
 ) -> None:
     """Serve a disk at disk_file(folder). `born` hears of the process before it does anything.
 
-    open_device runs in the daemon and must open all it needs itself. Raises what it raises,
-    MissingLibrary, MountFailed.
+    open_device runs in the daemon and must open all it needs itself. leash: the reading end of a
+    pipe; when nobody holds the other end any more, the daemon unmounts everything and ends.
+    Raises what open_device raises, MissingLibrary, MountFailed.
     """
     fuse.load_library()
     go_read, go_write = os.pipe()
@@ -68,7 +70,8 @@ def start(
     first = os.fork()
     if first == 0:
         os.close(go_write)
-        _first_child(open_device, folder, read_only, go_read, report_write)
+        server = _Daemon(open_device, folder, read_only, report_write, leash)
+        _first_child(server, go_read)
     os.close(go_read)
     os.close(report_write)
     os.waitpid(first, 0)
@@ -114,19 +117,17 @@ def log_tail(folder: str) -> str:
         return "nothing logged"
 
 
-def _first_child(
-    open_device: Callable[[], BlockDevice], folder: str, read_only: bool, go: int, report: int
-) -> t.NoReturn:
+def _first_child(server: _Daemon, go: int) -> t.NoReturn:
     """Let go of the terminal, of the parent, and of its files: one of them is its lock."""
     try:
-        _close_all_but(go, report)
+        _close_all_but(go, *server.pipes)
         environment.hide()
         os.setsid()
         second = os.fork()
         if second == 0:
-            _Daemon(open_device, folder, read_only, report).live(go)
+            server.live(go)
         else:
-            os.write(report, b"%d\n" % second)
+            os.write(server.report, b"%d\n" % second)
     finally:
         os._exit(0)
 
@@ -140,12 +141,18 @@ class _Daemon:
         folder: str,
         read_only: bool,
         report: int,
+        leash: int | None,
     ) -> None:
         self.open_device = open_device
         self.folder = folder
         self.point = os.path.join(folder, FUSE)
         self.read_only = read_only
-        self.report = report
+        self.report, self.leash = report, leash
+
+    @property
+    def pipes(self) -> list[int]:
+        """To the process that mounts."""
+        return [self.report] if self.leash is None else [self.report, self.leash]
 
     def live(self, go: int) -> None:
         if os.read(go, 2) != b"go":  # the parent died before it could write down who we are
@@ -169,7 +176,7 @@ class _Daemon:
         null = os.open(os.devnull, os.O_RDONLY)
         for source, target in ((null, 0), (log, 1), (log, 2)):
             os.dup2(source, target)
-        _close_all_but(self.report)
+        _close_all_but(*self.pipes)
         sys.stdout = sys.stderr = os.fdopen(1, "w", 1, errors="replace", closefd=False)
         os.chdir("/")
         os.umask(0o077)
@@ -182,6 +189,8 @@ class _Daemon:
     def _serve(self, device: BlockDevice) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)  # libfuse's threads inherit it
         threading.Thread(target=self._stop_when_told, daemon=True).start()
+        if self.leash is not None:
+            threading.Thread(target=self._stop_with_owner, args=(self.leash,), daemon=True).start()
         try:
             report = fuse.serve(device, self.point, read_only=self.read_only, ready=self._ready)
         except BaseException:
@@ -208,6 +217,11 @@ class _Daemon:
             os.write(self.report, json.dumps(answer).encode() + b"\n")
             os.close(self.report)
             self.report = -1  # the number may soon be that of another file
+
+    def _stop_with_owner(self, leash: int) -> None:
+        """The owner never writes: this returns when it is gone, however it went."""
+        os.read(leash, 1)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _stop_when_told(self) -> None:
         """Unmount everything that stands on this disk; go on serving until that is done.

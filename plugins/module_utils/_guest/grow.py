@@ -14,8 +14,8 @@ import typing as t
 
 from .._device.errors import InvalidRequest
 from .._device.slice import SliceDevice
-from .grow_filesystem import UNUSED_TAIL, filesystem_size, grow_mounted, why_not
-from .grow_table import TableChange, grow_gpt, grow_mbr
+from .grow_filesystem import UNUSED_TAIL, filesystem_size, grow_mounted, require_growable
+from .grow_table import TableChange, grow_gpt, grow_logical, grow_mbr
 from .parttypes import EXTENDED
 from .volumes import list_volumes
 
@@ -32,13 +32,12 @@ _EXTENDED_TYPES = tuple(f"0x{code:02x}" for code in EXTENDED)
 
 @dataclasses.dataclass(frozen=True)
 class Growth:
-    """What there is to do for one volume; sizes in bytes. `reason`: why it stays as it is."""
+    """What there is to do for one volume; sizes in bytes."""
 
     volume: Volume
     partition_size: int
-    filesystem_size: int | None
-    writes: list[tuple[int, bytes]] = dataclasses.field(default_factory=list)
-    reason: str | None = None
+    filesystem_size: int
+    writes: list[tuple[int, bytes]]
 
     @property
     def kind(self) -> str:
@@ -47,8 +46,6 @@ class Growth:
     @property
     def needs_filesystem(self) -> bool:
         """Whether the file system will have room to grow into."""
-        if self.reason is not None or self.filesystem_size is None:
-            return False
         tail = self.partition_size - self.filesystem_size
         return tail > UNUSED_TAIL or (self.partition_size > self.volume.partition.size and tail > 0)
 
@@ -60,21 +57,18 @@ class Growth:
 def plan_growth(device: BlockDevice, wanted: str | None) -> Growth:
     """For the volume with that number, label or UUID, else for the last one of the disk.
 
-    Raises InvalidRequest where there is no such volume or something lies behind it, CorruptDisk.
+    Raises InvalidRequest where there is no such volume, where something lies behind it or where
+    its content cannot grow, CorruptDisk.
     """
     volumes = list_volumes(device)
     volume = _choose(volumes, wanted)
     part = volume.partition
     inside = SliceDevice(device, part.start, part.size)
-    kind = volume.filesystem.kind if volume.filesystem else None
-    reason = why_not(inside, kind)
-    if reason is None and part.scheme == "mbr" and part.number > _PRIMARY:
-        reason = "it is a logical partition, which is not grown here"
-    if reason is not None:
-        return Growth(volume, part.size, None, reason=reason)
+    kind = volume.filesystem.kind if volume.filesystem else ""
+    require_growable(inside, kind, f"volume {part.number}")
     _require_last(volume, volumes)
     change = _table_change(device, volume)
-    present = filesystem_size(inside, kind or "")
+    present = filesystem_size(inside, kind)
     return Growth(volume, change.end - part.start, present, change.writes)
 
 
@@ -95,7 +89,8 @@ def _require_last(volume: Volume, volumes: Sequence[Volume]) -> None:
         raise InvalidRequest(
             f"partition {volume.partition.number} cannot grow: something lies behind it",
             found=f"partition {numbers}",
-            hint="Grow the last partition, or move what lies behind.",
+            hint="Grow the last partition; or remove what lies behind, grow, and make it anew (swap"
+            " space: swapoff, then sfdisk --delete, and mkswap afterwards).",
         )
 
 
@@ -103,6 +98,8 @@ def _table_change(device: BlockDevice, volume: Volume) -> TableChange:
     part = volume.partition
     if part.scheme == "gpt":
         return grow_gpt(device, part.number)
+    if part.scheme == "mbr" and part.number > _PRIMARY:
+        return grow_logical(device, part.number)
     if part.scheme == "mbr":
         return grow_mbr(device, part.number)
     return TableChange(device.size, [])  # a file system without a partition

@@ -3,7 +3,7 @@
 # Private to vdisk.lifecycle: not an API for other collections.
 """How large a file system is, and making it fill its partition.
 
-While it is mounted, because then its own journal makes each step of the kernel whole or undone.
+What is not grown here is refused before anything is changed, with what to do by hand.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import struct
 import typing as t
 
 from .._device.device import read
-from . import command
+from .._device.errors import InvalidRequest
+from . import command, fuse
 from .mount import unmount
 
 if t.TYPE_CHECKING:
@@ -23,21 +24,30 @@ if t.TYPE_CHECKING:
 GROW_SECONDS = 3600
 # A file system does not use a tail that is too short for its next group of blocks.
 UNUSED_TAIL = 8 << 20
-_CAP_SYS_RESOURCE = 24  # linux/capability.h
 _EXT = ("ext2", "ext3", "ext4")
-GROWABLE = (*_EXT, "xfs", "btrfs")
+_PROGRAMS = {
+    **dict.fromkeys(_EXT, ("e2fsprogs", ("e2fsck", "resize2fs"))),
+    "xfs": ("xfsprogs", ("xfs_growfs",)),
+    "btrfs": ("btrfs-progs", ("btrfs",)),
+}
+_GUEST = "in the guest grow the partition (growpart), "
+_BY_HAND = {
+    "LVM2_member": f"{_GUEST}the physical volume (pvresize) and the logical one (lvextend -r)",
+    "crypto_LUKS": f"{_GUEST}the mapping (cryptsetup resize) and the file system in it",
+    "ntfs": "extend the volume in Windows (Disk Management, or diskpart extend)",
+    "swap": f"{_GUEST}and make the swap space anew (swapoff, mkswap with its old UUID, swapon)",
+}
 
 
-def filesystem_size(volume: BlockDevice, kind: str) -> int | None:
-    """Bytes that a file system covers, by its superblock; None for kinds that are not GROWABLE."""
+def filesystem_size(volume: BlockDevice, kind: str) -> int:
+    """Bytes that a file system of a kind that can grow covers, by its superblock."""
     if kind in _EXT:
         return _ext_size(bytes(read(volume, 1024, 1024)))
     if kind == "xfs":
         block_size, blocks = struct.unpack_from(">IQ", read(volume, 0, 512), 4)
         return int(block_size * blocks)
-    if kind == "btrfs":  # total_bytes of the only device's dev_item
-        return int(struct.unpack_from("<Q", read(volume, 0x10000, 4096), 0xC9 + 8)[0])
-    return None
+    # btrfs: total_bytes of the only device's dev_item
+    return int(struct.unpack_from("<Q", read(volume, 0x10000, 4096), 0xC9 + 8)[0])
 
 
 def _ext_size(superblock: bytes) -> int:
@@ -47,26 +57,43 @@ def _ext_size(superblock: bytes) -> int:
     return int((high << 32 | low) * (1024 << log_size))
 
 
-def why_not(volume: BlockDevice, kind: str | None) -> str | None:
-    """Why a volume with this content is not grown; None where it can be."""
-    if kind not in GROWABLE:
-        return f"{kind or 'what it holds'} is not a file system that is grown here"
-    if kind == "btrfs" and struct.unpack_from("<Q", read(volume, 0x10000, 4096), 0x88)[0] != 1:
-        return "its btrfs spans several devices"
-    return None
+def require_growable(volume: BlockDevice, kind: str, name: str) -> None:
+    """Raises InvalidRequest, with what to do by hand, for a volume that is not grown here."""
+    what = None
+    if kind not in _PROGRAMS:
+        what = kind or "nothing that is known"
+    elif kind == "btrfs" and struct.unpack_from("<Q", read(volume, 0x10000, 4096), 0x88)[0] != 1:
+        what = "one of several devices of a btrfs"
+    if what is not None:
+        raise InvalidRequest(
+            f"{name} is not grown here, so nothing was changed",
+            found=what,
+            expected=", ".join(_PROGRAMS),
+            hint=f"Make the disk alone larger (grow_partition: false), then {_by_hand(kind)}.",
+        )
+
+
+def _by_hand(kind: str) -> str:
+    return _BY_HAND.get(kind, "grow what is in it with its own tools")
+
+
+def require_tools(kind: str) -> None:
+    """Raises MissingTool, MissingLibrary, before anything is changed."""
+    package, programs = _PROGRAMS[kind]
+    for program in programs:
+        command.require(program, package)
+    fuse.load_library()
 
 
 def grow_mounted(kind: str, state: MountState) -> None:
     """Make a mounted file system fill its partition. Raises MissingTool, MountFailed.
 
-    Without CAP_SYS_RESOURCE, as in many containers, the kernel refuses that for ext; it is then
-    unmounted here, checked and grown at rest. Whoever mounted it finds it unmounted.
+    xfs and btrfs grow while they are mounted, and only then. The kernel lets nobody grow ext
+    without CAP_SYS_RESOURCE, which containers lack, so ext always grows at rest: mounting has
+    brought its journal to an end, and whoever mounted it finds it unmounted.
     """
     if kind in _EXT:
-        if _may_grow_ext():
-            _run("e2fsprogs", "resize2fs", str(state.device))
-        else:
-            _grow_ext_at_rest(state)
+        _grow_ext_at_rest(state)
     elif kind == "xfs":
         _run("xfsprogs", "xfs_growfs", "-d", state.mount_point)
     else:
@@ -75,12 +102,6 @@ def grow_mounted(kind: str, state: MountState) -> None:
 
 def _run(package: str, *program: str) -> None:
     command.run(program, GROW_SECONDS, package=package)
-
-
-def _may_grow_ext() -> bool:
-    with open("/proc/self/status", encoding="ascii", errors="replace") as status:
-        line = next(line for line in status if line.startswith("CapEff:"))
-    return bool(int(line.split()[1], 16) >> _CAP_SYS_RESOURCE & 1)
 
 
 def _grow_ext_at_rest(state: MountState) -> None:

@@ -11,7 +11,7 @@ import zlib
 
 from .._device.device import read
 from .._device.errors import CorruptDisk, InvalidRequest
-from .parttypes import PROTECTIVE
+from .parttypes import EXTENDED, PROTECTIVE
 
 if t.TYPE_CHECKING:
     from .._device.device import BlockDevice
@@ -20,6 +20,7 @@ ALIGNMENT = 1 << 20  # where partitioning tools let partitions end
 _SECTOR = 512
 _SECTOR_SIZES = (512, 4096)
 _MBR_LIMIT = (1 << 32) - 1  # sectors; an entry has 32 bits for its start and for its length
+_ENTRIES = (446, 462, 478, 494)  # of an MBR, and of the table before a logical partition
 _BEYOND_CHS = b"\xfe\xff\xff"
 _HEADER = struct.Struct("<8s4sIIIQQQQ16sQIII")  # UEFI specification 5.3.2
 _TABLE_LIMIT = 4 << 20  # bytes; the usual table has 16 KiB
@@ -48,14 +49,71 @@ def _aligned(end: int) -> int:
 def grow_mbr(device: BlockDevice, number: int) -> TableChange:
     """For a primary partition: one sector, so it is written as a whole or not at all."""
     sector = read(device, 0, _SECTOR)
-    place = 446 + 16 * (number - 1)
+    place = _ENTRIES[number - 1]
     start, sectors = struct.unpack_from("<II", sector, place + 8)
-    end = min(_aligned(device.size) // _SECTOR, start + _MBR_LIMIT)
-    if end > start + sectors:
-        struct.pack_into("<I", sector, place + 12, end - start)
-        sector[place + 5 : place + 8] = _BEYOND_CHS
-        sectors = end - start
-    return _change(device, (start + sectors) * _SECTOR, [(0, bytes(sector))])
+    end = max(start + sectors, min(_aligned(device.size) // _SECTOR, start + _MBR_LIMIT))
+    _set_sectors(sector, place, end - start)
+    return _change(device, end * _SECTOR, [(0, bytes(sector))])
+
+
+def grow_logical(device: BlockDevice, number: int) -> TableChange:
+    """For a logical partition: first what contains it, so that it never reaches out of that.
+
+    Raises InvalidRequest where there is not exactly one extended partition, CorruptDisk.
+    """
+    mbr = read(device, 0, _SECTOR)
+    outer = [place for place in _ENTRIES if mbr[place + 4] in EXTENDED]
+    if len(outer) != 1:
+        raise InvalidRequest(
+            f"partition {number} cannot grow: there is not exactly one extended partition",
+            found=f"{len(outer)} of them",
+        )
+    (first,) = struct.unpack_from("<I", mbr, outer[0] + 8)
+    end = min(_aligned(device.size) // _SECTOR, first + _MBR_LIMIT)
+    tables = _logical_tables(device, first, number)
+    at, table = tables[-1]
+    place = next(at for at in _ENTRIES if table[at + 12 : at + 16] != bytes(4))
+    start, sectors = struct.unpack_from("<II", table, place + 8)
+    end = max(end, at + start + sectors)
+    _set_sectors(mbr, outer[0], end - first)
+    _set_sectors(table, place, end - at - start)
+    writes = [(0, bytes(mbr))]
+    if len(tables) > 1:
+        before, link = tables[-2]
+        _set_sectors(link, next(at for at in _ENTRIES if link[at + 4] in EXTENDED), end - at)
+        writes.append((before * _SECTOR, bytes(link)))
+    return _change(device, end * _SECTOR, [*writes, (at * _SECTOR, bytes(table))])
+
+
+def _logical_tables(device: BlockDevice, first: int, number: int) -> list[tuple[int, bytearray]]:
+    """(sector, content) of the tables that lead to a logical partition; its own is the last.
+
+    Raises InvalidRequest for one that is not alone in its table.
+    """
+    tables: list[tuple[int, bytearray]] = []
+    at = first
+    for _number in range(5, number + 1):
+        table = read(device, at * _SECTOR, _SECTOR)
+        used = [
+            table[place + 4] for place in _ENTRIES if table[place + 12 : place + 16] != bytes(4)
+        ]
+        if len([code for code in used if code not in EXTENDED]) != 1 or used[0] in EXTENDED:
+            raise InvalidRequest(
+                f"partition {number} cannot grow: the table of the logical partitions is unusual",
+                path=getattr(device, "name", None),
+                found=f"types {used} in sector {at}",
+            )
+        tables.append((at, table))
+        links = [place for place in _ENTRIES if table[place + 4] in EXTENDED]
+        at = first + struct.unpack_from("<I", table, links[0] + 8)[0] if links else at
+    return tables
+
+
+def _set_sectors(table: bytearray, place: int, sectors: int) -> None:
+    """Make an entry that long, unless it is longer."""
+    if sectors > struct.unpack_from("<I", table, place + 12)[0]:
+        struct.pack_into("<I", table, place + 12, sectors)
+        table[place + 5 : place + 8] = _BEYOND_CHS
 
 
 class _Gpt(t.NamedTuple):

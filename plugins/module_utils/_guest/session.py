@@ -46,13 +46,17 @@ class FlatFile(t.NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class MountRequest:
-    """What shall be where. Anything but a FlatFile is opened, and closed, by a daemon."""
+    """What shall be where. Anything but a FlatFile is opened, and closed, by a daemon.
+
+    leash: see daemon.start(); a mount without one stays until somebody unmounts it.
+    """
 
     source: FlatFile | Callable[[], BlockDevice]
     reference: str  # the disk, in the words of the user
     mount_point: str
     volume: str | None = None  # number, label or UUID
     read_only: bool = True
+    leash: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -301,7 +305,11 @@ class _Mounting:
         self.folder.save(self.journal)
         os.mkdir(self.folder.fuse, 0o700)
         daemon.start(
-            open_device, self.folder.path, read_only=self.request.read_only, born=self._born
+            open_device,
+            self.folder.path,
+            read_only=self.request.read_only,
+            born=self._born,
+            leash=self.request.leash,
         )
         with File(self.journal.backing, writable=not self.request.read_only) as file:
             self._mount(file, 0, self._choose(RawDevice(file)))

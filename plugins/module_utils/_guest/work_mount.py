@@ -34,14 +34,29 @@ class WorkPlace:
     ) -> Iterator[session.MountState]:
         """A volume, read-write; unmounted and its disk closed in order afterwards.
 
-        Raises MountFailed, MissingTool, MissingLibrary and what opening the disk raises.
+        That is also done when this process is killed: the server is on a leash. Raises
+        MountFailed, MissingTool, MissingLibrary and what opening the disk raises.
         """
-        request = session.MountRequest(open_device, self.reference, self.point, volume, False)
-        state = session.mount(request)
-        try:
-            yield state
-        finally:
-            session.unmount(self.point)
+        with _leash() as leash:
+            request = session.MountRequest(
+                open_device, self.reference, self.point, volume, read_only=False, leash=leash
+            )
+            state = session.mount(request)
+            try:
+                yield state
+            finally:
+                session.unmount(self.point)
+
+
+@contextlib.contextmanager
+def _leash() -> Iterator[int]:
+    """The reading end of a pipe of which nobody but this process holds the other end."""
+    leash, hand = os.pipe()
+    try:
+        yield leash
+    finally:
+        os.close(leash)
+        os.close(hand)
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from .._device.errors import InvalidRequest
 from .._device.memory import ZeroDevice
 from .._device.slice import ConcatDevice
 from .._guest.grow import Growth, grow_table, grow_volume, plan_growth
+from .._guest.grow_filesystem import require_tools
 from .._guest.work_mount import WorkPlace, work_place
 from .._transport.reference import Road
 from .._vmdk.life.grow import check_growth, grow_disk
@@ -59,6 +60,9 @@ def plan_resize(request: ResizeRequest) -> Plan:
     if request.size == before["size"] and not (growth is not None and growth.is_needed):
         return nothing_to_do(old, result)
 
+    with request.access.open(request.path, writable=True):
+        pass  # whatever forbids it is told now, in check mode too
+
     def apply() -> Result:
         with _work_place(request) as place:
             return _resize(request, place, before, growth)
@@ -85,7 +89,10 @@ def _look(request: ResizeRequest, disk: AnyDisk) -> Growth | None:
         return None
     more = request.size - disk.size
     larger = ConcatDevice([disk, ZeroDevice(more)], request.path) if more else disk
-    return plan_growth(larger, request.volume)
+    growth = plan_growth(larger, request.volume)
+    if growth.needs_filesystem:
+        require_tools(growth.kind)
+    return growth
 
 
 def _resize(
@@ -127,14 +134,13 @@ def _forecast(growth: Growth) -> Result:
     return _facts(growth, growth.partition_size, size)
 
 
-def _facts(growth: Growth, partition: int, filesystem: int | None) -> Result:
+def _facts(growth: Growth, partition: int, filesystem: int) -> Result:
     """The `volume` value of the result: as it was planned for, and as it came out."""
     shown = growth.volume.as_dict()
     return {
         **{key: shown[key] for key in ("number", "fs", "label", "uuid")},
         "partition": {"before": growth.volume.partition.size, "after": partition},
         "filesystem": {"before": growth.filesystem_size, "after": filesystem},
-        "reason": growth.reason,
     }
 
 

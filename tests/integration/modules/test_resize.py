@@ -15,6 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import MissingTool
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest import command
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.access import Access
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.resize_disk import (
+    ResizeRequest,
+    plan_resize,
+)
+
 pytestmark = pytest.mark.serial
 MIB = 1 << 20
 START = 2048 * 512
@@ -167,7 +175,6 @@ def test_partition_and_file_system(modules, guest, judge, kind, label):
     assert result["changed"]
     volume = result["volume"]
     assert volume["fs"] == kind
-    assert volume["reason"] is None
     assert volume["partition"] == foretold["volume"]["partition"]
     assert volume["filesystem"]["after"] - volume["filesystem"]["before"] > 180 * MIB
     assert judge(kind, path, label) - before > 150 * MIB
@@ -217,7 +224,12 @@ def table(tmp_path, modules, lines, label="gpt", swap=None):
     run("sfdisk", "-q", "--label", label, raw, input=lines)
     run("mkfs.ext4", "-q", "-F", "-E", f"offset={START}", raw, "40M")
     if swap is not None:
-        run("mkswap", "-q", f"--offset={swap}", raw)
+        space = tmp_path / "swap"
+        space.write_bytes(bytes(MIB))
+        run("mkswap", space)
+        with open(raw, "r+b") as stream:
+            stream.seek(swap)
+            stream.write(space.read_bytes())
     modules.vmdk_clone(src=raw, dest=path)
     return path
 
@@ -234,15 +246,54 @@ def test_nothing_may_lie_behind(modules, tmp_path, label, digest_of_file):
     assert digest_of_file(path) == before
 
 
-@pytest.mark.parametrize("label", ["gpt", "dos"])
-def test_what_cannot_grow_is_reported(modules, tmp_path, label):
-    path = table(tmp_path, modules, TWO, label)
-    result = modules.vmdk_resize(path=path, size="200MiB", grow_partition="true")
-    assert result["changed"]
-    assert result["disk"]["size"] == 200 * MIB
-    assert result["volume"]["number"] == 2
-    assert "not a file system" in result["volume"]["reason"]
-    assert not modules.vmdk_resize(path=path, size="200MiB", grow_partition="true")["changed"]
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_what_cannot_grow_is_refused_before_anything_is_changed(
+    modules, tmp_path, digest_of_file, check_mode
+):
+    path = table(tmp_path, modules, TWO, swap=50 * MIB)
+    before = digest_of_file(path)
+    failed = modules.fail(
+        "vmdk_resize", check_mode, path=path, size="200MiB", grow_partition="true"
+    )
+    assert "swap" in failed["msg"]
+    assert "grow_partition: false" in failed["msg"]
+    assert digest_of_file(path) == before
+
+
+def test_missing_tools_are_told_before_anything_is_changed(guest, digest_of_file, monkeypatch):
+    path = guest("xfs")
+    before = digest_of_file(path)
+    monkeypatch.setattr(command, "find", lambda _program: None)
+    with pytest.raises(MissingTool, match="xfs_growfs"):
+        plan_resize(ResizeRequest(str(path), NEW, Access(), grow=True))
+    assert digest_of_file(path) == before
+
+
+def test_logical_partition(modules, tmp_path):
+    raw, path = tmp_path / "guest.raw", tmp_path / "web01.vmdk"
+    with open(raw, "wb") as stream:
+        stream.truncate(OLD)
+    lines = "start=2048, size=10M, type=linux\nstart=20M, type=extended\n"
+    lines += "start=22M, size=20M, type=linux\nstart=44M, size=100M, type=linux\n"
+    run("sfdisk", "-q", "--label", "dos", raw, input=lines)
+    filled = tmp_path / "filled"
+    filled.mkdir()
+    (filled / "kept").write_bytes(bytes(range(256)) * 8192)
+    run("mkfs.ext4", "-q", "-F", "-d", filled, "-E", f"offset={44 * MIB}", raw, "100M")
+    modules.vmdk_clone(src=raw, dest=path)
+    result = modules.vmdk_resize(path=path, size=NEW, grow_partition="true")
+    assert result["volume"]["number"] == 6
+    assert result["volume"]["filesystem"]["after"] == NEW - 44 * MIB
+    run("qemu-img", "convert", "-f", "vmdk", "-O", "raw", path, raw)
+    assert "No errors" in run("sfdisk", "--verify", raw)
+    entry = json.loads(run("sfdisk", "--json", raw))["partitiontable"]["partitions"][-1]
+    assert (entry["start"] * 512, entry["size"] * 512) == (44 * MIB, NEW - 44 * MIB)
+    part = tmp_path / "part"
+    run("dd", f"if={raw}", f"of={part}", "bs=1M", "skip=44", "conv=sparse")
+    run("e2fsck", "-fn", part)
+    run("debugfs", "-R", f"dump kept {tmp_path}/back", part)
+    assert (tmp_path / "back").read_bytes() == bytes(range(256)) * 8192
+    assert not modules.vmdk_resize(path=path, size=NEW, grow_partition="true")["changed"]
 
 
 def test_smaller_is_an_error(modules, guest, digest_of_file):

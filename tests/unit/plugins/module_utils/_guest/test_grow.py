@@ -206,14 +206,82 @@ def test_unknown_volume(disk, wanted):
         writes_of(disk(), wanted)
 
 
-def test_logical_partition_is_left_alone(disk):
-    lines = "start=2048, size=10M, type=linux\nstart=20M, type=extended\nstart=22M, type=linux\n"
-    path = disk("dos", lines)
-    with RawDevice.open(path) as device:
-        growth = plan_growth(device, None)
-    assert growth.volume.partition.number == 5
-    assert "logical" in growth.reason
-    assert not growth.is_needed
+LOGICAL = "start=2048, size=10M, type=linux\nstart=20M, size=44M, type=extended\n"
+
+
+@pytest.fixture
+def logical_disk(image, tool):
+    """logical_disk(number): that many logical partitions, the last one with ext4."""
+
+    def make(number):
+        path = image(OLD)
+        starts = [22 * MIB + index * 5 * MIB for index in range(number)]
+        lines = [f"start={start // 512}, size=4M, type=linux" for start in starts]
+        tool("sfdisk", "-q", "--label", "dos", path, text=LOGICAL + "\n".join(lines) + "\n")
+        tool("mkfs.ext4", "-q", "-F", "-E", f"offset={starts[-1]}", path, "4M")
+        with open(path, "r+b") as stream:
+            stream.truncate(NEW)
+        return path, starts
+
+    return make
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_logical_partition_grows_with_what_contains_it(logical_disk, tool, number):
+    path, starts = logical_disk(number)
+    before = parts(path)
+    growth = grow(path)
+    assert growth.volume.partition.number == 4 + number
+    table = json.loads(tool("sfdisk", "--json", path))["partitiontable"]["partitions"]
+    assert "No errors" in tool("sfdisk", "--verify", path)
+    found = [(part["start"] * 512, part["size"] * 512) for part in table]
+    assert found[1] == (20 * MIB, NEW - 20 * MIB)
+    assert found[-1] == (starts[-1], NEW - starts[-1])
+    assert parts(path)[2:-1] == before[2:-1]
+    assert parts(path)[0] == before[0]
+    said = tool("parted", "-s", "-m", path, "unit", "B", "print").splitlines()
+    assert f":{starts[-1]}B:{NEW - 1}B:" in said[-1]
+    assert writes_of(path) == []
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_every_write_leaves_a_sound_table_of_logical_partitions(logical_disk, tool, number):
+    path, _starts = logical_disk(number)
+    old = parts(path)
+    for offset, data in writes_of(path):
+        with RawDevice.open(path, writable=True) as device:
+            device.write(offset, data)
+        tool("sfdisk", "--json", path)
+        assert [part[1] for part in parts(path)] == [part[1] for part in old]
+        assert [part[2] for part in parts(path)[2:-1]] == [part[2] for part in old[2:-1]]
+    assert parts(path)[-1][1] + parts(path)[-1][2] == NEW
+
+
+def test_logical_partition_with_a_primary_one_behind(image, tool):
+    path = image(OLD)
+    lines = "start=2048, size=20M, type=extended\nstart=40M, type=linux\nstart=3M, type=linux\n"
+    tool("sfdisk", "-q", "--label", "dos", path, text=lines)
+    tool("mkfs.ext4", "-q", "-F", "-E", f"offset={3 * MIB}", path, "10M")
+    with pytest.raises(InvalidRequest, match="behind"):
+        writes_of(path, "5")
+
+
+@pytest.mark.parametrize(
+    ("maker", "by_hand"),
+    [
+        (["mkswap"], "mkswap"),
+        (["mkfs.ntfs", "-q", "-F"], "Windows"),
+        (["mkfs.vfat"], "own tools"),
+        (None, "own tools"),
+    ],
+)
+def test_what_cannot_grow_is_refused_with_what_to_do(image, tool, maker, by_hand):
+    path = image(OLD)
+    if maker:
+        tool(*maker, path)
+    with pytest.raises(InvalidRequest, match=r"not grown here|no volume to grow") as caught:
+        writes_of(path)
+    assert maker is None or by_hand in caught.value.hint
 
 
 MAKERS = {

@@ -13,8 +13,9 @@ from .._device.copy import copy
 from .._device.errors import InvalidRequest
 from .._device.progress import Silent
 from .._vmdk.descriptor.types import STREAM_OPTIMIZED
-from .._vmdk.life.create import new_disk
+from .._vmdk.life.create import check_new_disk, new_disk
 from .._vmdk.opening.chain import open_disk
+from .._vmdk.opening.disk import Disk
 from .._vmdk.opening.family import refuse_with_children
 from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
@@ -22,6 +23,7 @@ from .spec import disk_spec
 
 if t.TYPE_CHECKING:
     from .._device.progress import Progress
+    from .._vmdk.extents.layout import DiskSpec
     from .access import Access
 
 
@@ -41,9 +43,12 @@ def plan_convert(request: ConvertRequest) -> Plan:
     _check_level(request)
     with request.access.open(request.path) as disk:
         before = inspect(disk)
-    if before["disk_type"] == request.disk_type and len(before["chain"]) == 1:
+        is_done = before["disk_type"] == request.disk_type and len(before["chain"]) == 1
+        if not is_done and isinstance(disk, Disk):
+            refuse_with_children(request.path, "convert")
+            check_new_disk(request.path, _spec(request, before), replace=True, held=disk)
+    if is_done:
         return nothing_to_do(before, {"disk": before})
-    refuse_with_children(request.path, "convert")
     kept = {key: before[key] for key in ("path", "size", "uuid", "adapter_type", "hw_version")}
     after: Result = {**kept, "disk_type": request.disk_type, "chain": [request.path]}
 
@@ -61,19 +66,22 @@ def _check_level(request: ConvertRequest) -> None:
         raise InvalidRequest(f"compression_level {level} is not between 0 and 9")
 
 
-def _convert(request: ConvertRequest, before: Result) -> Result:
-    spec = disk_spec(
+def _spec(request: ConvertRequest, before: Result) -> DiskSpec:
+    return disk_spec(
         before["size"],
         request.disk_type,
         adapter_type=before["adapter_type"],
         hw_version=before["hw_version"],
         metadata=before["metadata"],  # the same disk, so the same uuid
     )
+
+
+def _convert(request: ConvertRequest, before: Result) -> Result:
     label = os.path.basename(request.path)
     with open_disk(request.path, allow_outside=request.access.allow_outside) as source:
         making = new_disk(
             request.path,
-            spec,
+            _spec(request, before),
             replace=True,
             held=source,
             compression_level=request.compression_level,

@@ -20,7 +20,7 @@ from .._vmdk.opening.disk import Disk
 from .inspect_disk import inspect, is_point
 from .plan import Plan, Result, nothing_to_do
 from .spec import disk_spec
-from .target import Target, exists, write
+from .target import Target, check, exists, write
 
 if t.TYPE_CHECKING:
     from .._device.progress import Progress
@@ -132,6 +132,8 @@ def _difference(
 
 
 def _plan_write(request: CopyRequest, target: Target, before: Result) -> Plan:
+    check(target)
+
     def apply() -> Result:
         with request.access.open(request.src) as source:
             transfer = write(source, target, request.progress, os.path.basename(request.dest))

@@ -13,14 +13,14 @@ from .._device.errors import DiskExists, InvalidRequest, NotADisk
 from .._device.files import remove_if_there
 from .._device.units import human_size
 from .._vmdk.descriptor.types import MONOLITHIC_SPARSE
-from .._vmdk.files.lock import refuse_vmware_lock
-from .._vmdk.life.create import create_disk
+from .._vmdk.life.create import check_new_disk, create_disk
 from .._vmdk.life.grow import check_growth, grow_disk
-from .._vmdk.life.metadata import check_metadata, set_metadata
-from .._vmdk.life.remove import disk_files, finish_pending, remove_disk
+from .._vmdk.life.metadata import check_key, check_metadata, set_metadata
+from .._vmdk.life.remove import check_removal, finish_pending, remove_disk
 from .._vmdk.opening import journal
 from .._vmdk.opening.chain import open_disk
-from .._vmdk.opening.family import refuse_with_children
+from .._vmdk.opening.family import parent_in_commit
+from .edit_disk import differing, predicted
 from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
 from .spec import disk_spec
@@ -53,12 +53,14 @@ def plan_present(request: CreateRequest) -> Plan:
         return _plan_new(request, before={})
     try:
         with open_disk(request.path, allow_outside=request.access.allow_outside) as disk:
-            return _plan_existing(request, disk)
+            before = inspect(disk)
+            size = _checked_size(request, disk, before)
     except NotADisk as error:
         if request.force:
             return _plan_new(request, before={"path": request.path, "disk_type": "not a disk"})
         error.hint = "Use force: true to put a disk in its place."
         raise
+    return _plan_existing(request, before, size)
 
 
 def _check_name(path: str) -> None:
@@ -74,9 +76,9 @@ def _plan_new(request: CreateRequest, before: Result) -> Plan:
         request.disk_type or MONOLITHIC_SPARSE,
         adapter_type=request.adapter_type,
         hw_version=request.hw_version,
-        metadata=request.metadata,
+        metadata={check_key(key): value for key, value in request.metadata.items()},
     )
-    spec.check()
+    check_new_disk(request.path, spec, replace=request.force)
     after: Result = {"path": request.path, "disk_type": spec.disk_type, "size": spec.size}
 
     def apply() -> Result:
@@ -86,23 +88,22 @@ def _plan_new(request: CreateRequest, before: Result) -> Plan:
     return Plan(before=before, after=after, result={"disk": after}, apply=apply)
 
 
-def _plan_existing(request: CreateRequest, disk: Disk) -> Plan:
-    before = inspect(disk)
+def _checked_size(request: CreateRequest, disk: Disk, before: Result) -> int | None:
+    """The size to grow to. Raises InvalidRequest, DiskExists, UnsupportedDisk, CorruptDisk."""
     _check_type(request, before)
     size = _new_size(request, before)
-    keys = {
-        key: value
-        for key, value in _wanted(request).items()
-        if before["metadata"].get(key) != value
-    }
-    if size is None and not keys:
-        return nothing_to_do(before, {"disk": before})
-    refuse_vmware_lock(os.path.realpath(request.path))
     if size is not None:
         check_growth(disk, size)
-    check_metadata(request.path, keys)
+    return size
+
+
+def _plan_existing(request: CreateRequest, before: Result, size: int | None) -> Plan:
+    keys = differing(_wanted(request), before)
+    if size is None and not keys:
+        return nothing_to_do(before, {"disk": before})
+    _require_free(request, size, keys)
     kept = {key: before[key] for key in ("path", "disk_type", "uuid", "chain")}
-    metadata = {**before["metadata"], **keys}
+    metadata = predicted(before, keys)["metadata"]
     after = {**kept, "metadata": metadata, "size": size or before["size"]}
 
     def apply() -> Result:
@@ -113,6 +114,14 @@ def _plan_existing(request: CreateRequest, disk: Disk) -> Plan:
         return _inspected(request)
 
     return Plan(before=before, after=after, result={"disk": after}, apply=apply)
+
+
+def _require_free(request: CreateRequest, size: int | None, keys: dict[str, str]) -> None:
+    """Whatever keeps apply() from the disk is told now, in check mode too."""
+    if size is not None:
+        open_disk(request.path, writable=True).close()
+    if keys:
+        check_metadata(request.path, keys)
 
 
 def _check_type(request: CreateRequest, before: Result) -> None:
@@ -142,7 +151,9 @@ def _new_size(request: CreateRequest, before: Result) -> int | None:
 def _wanted(request: CreateRequest) -> dict[str, str]:
     """Data base entries that the request names."""
     given = _given(adapterType=request.adapter_type, virtualHWVersion=request.hw_version)
-    return {**{key: str(value) for key, value in given.items()}, **request.metadata}
+    named = {check_key(key): value for key, value in request.metadata.items()}
+    folded = {key.lower() for key in named}
+    return {**{key: str(given[key]) for key in given if key.lower() not in folded}, **named}
 
 
 def _given(**options: t.Any) -> dict[str, t.Any]:
@@ -173,18 +184,40 @@ def plan_absent(request: CreateRequest) -> Plan:
     _check_name(request.path)
     if not os.path.lexists(request.path):
         return _plan_finish(request.path)
-    refuse_vmware_lock(os.path.realpath(request.path))
-    if not request.force:
-        refuse_with_children(request.path, "delete")
-    files = [path for path in disk_files(request.path) if os.path.lexists(path)]
-    if not files:  # a removal that was killed has just been finished
-        return nothing_to_do({}, {"removed": []})
+    if os.path.lexists(os.path.realpath(request.path) + journal.SUFFIX):
+        return _plan_interrupted(request)
+    files = check_removal(request.path, force=request.force)
+    told = _loss(request.path)
 
     def apply() -> Result:
         remove_disk(request.path, force=request.force)
         remove_if_there(request.path)  # a symbolic link to it
-        return {"removed": files}
+        return {"removed": files, **told}
+
+    return Plan(
+        before={"files": files}, after={"files": []}, result={"removed": files, **told}, apply=apply
+    )
+
+
+def _plan_interrupted(request: CreateRequest) -> Plan:
+    """What a killed job has left is finished first, and may be all that there was to do."""
+    real = os.path.realpath(request.path)
+    files = [real, real + journal.SUFFIX]
+
+    def apply() -> Result:
+        if finish_pending(request.path):
+            return {"removed": files}
+        return plan_absent(request).run(check_mode=False)
 
     return Plan(
         before={"files": files}, after={"files": []}, result={"removed": files}, apply=apply
     )
+
+
+def _loss(path: str) -> Result:
+    """What goes with a child in the middle of its commit; only force gets this far."""
+    parent = parent_in_commit(os.path.realpath(path))
+    if parent is None:
+        return {}
+    lost = f"{path}: its commit was not complete. Without it, the content of {parent} is lost"
+    return {"warnings": [f"{lost}: neither what it was nor what it should have become."]}

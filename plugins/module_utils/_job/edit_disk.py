@@ -21,12 +21,14 @@ from .._device.progress import Silent
 from .._device.raw import RawDevice
 from .._device.slice import SliceDevice
 from .._device.units import human_size
-from .._vmdk.life.metadata import canonical_uuid, check_key, set_metadata
+from .._vmdk.life.metadata import canonical_uuid, check_key, check_metadata, set_metadata
 from .._vmdk.opening.disk import Disk
 from .inspect_disk import inspect, is_point
 from .plan import Plan, Result
 
 if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .._device.device import Device
     from .._device.progress import Progress
     from .access import Access, AnyDisk
@@ -68,9 +70,11 @@ def plan_edit(request: EditRequest) -> Plan:
     if place is not None:
         with request.access.open(request.path, writable=True):
             pass  # whatever forbids it is told now, in check mode too
+    if entries or dropped:
+        check_metadata(request.path, entries, remove=dropped)
     if place is None and not stale and not entries and not dropped:
         return Plan(before, before, {"disk": before, "bytes_written": 0, **result})
-    after = _predicted(before, entries, dropped)
+    after = predicted(before, entries, dropped)
     if place is not None:
         after["first_difference"] = place
 
@@ -197,12 +201,17 @@ def _metadata_changes(
         return {}, []
     if not isinstance(disk, Disk):
         raise InvalidRequest("has no data base: it is no hosted VMDK", path=request.path)
-    there = {key.lower(): value for key, value in before["metadata"].items()}
     both = {key.lower() for key in wanted} & {key.lower() for key in dropped}
     if both:
         raise InvalidRequest(f"cannot both set and remove {', '.join(sorted(both))}")
-    entries = {key: value for key, value in wanted.items() if not _is_set(there, key, value)}
-    return entries, [key for key in dropped if key.lower() in there]
+    there = {key.lower() for key in before["metadata"]}
+    return differing(wanted, before), [key for key in dropped if key.lower() in there]
+
+
+def differing(wanted: dict[str, str], before: Result) -> dict[str, str]:
+    """The entries that the data base does not have yet. Keys match in any case."""
+    there = {key.lower(): value for key, value in before["metadata"].items()}
+    return {key: value for key, value in wanted.items() if not _is_set(there, key, value)}
 
 
 def _is_set(there: dict[str, str], key: str, value: str) -> bool:
@@ -212,7 +221,8 @@ def _is_set(there: dict[str, str], key: str, value: str) -> bool:
     return found == value
 
 
-def _predicted(before: Result, entries: dict[str, str], dropped: list[str]) -> Result:
+def predicted(before: Result, entries: dict[str, str], dropped: Sequence[str] = ()) -> Result:
+    """The disk as it will be, with these entries in its data base."""
     if "metadata" not in before:
         return dict(before)
     gone = {key.lower() for key in (*dropped, *entries)}

@@ -22,7 +22,7 @@ from .._vmdk.opening.chain import open_disk
 from .._vmdk.opening.family import children_of, refuse_with_children
 from .._vmdk.redo.commit import check_commit, commit_child
 from .._vmdk.redo.rebase import attach_child, rebase_child
-from .._vmdk.redo.redo import is_empty_child, redo_log_of, require_child_type, revert_child
+from .._vmdk.redo.redo import check_revert, is_empty_child, redo_log_of, revert_child
 from .copy_disk import CopyRequest
 from .inspect_disk import inspect
 from .link_disk import plan_linked
@@ -91,8 +91,7 @@ def plan_reverted(request: SnapshotRequest) -> Plan:
     if is_empty_child(child) and before["size"] == _state(request, path)["size"]:
         return nothing_to_do(before, {"disk": before})
     refuse_with_children(child, "revert")
-    with open_disk(child, single_link=True) as disk:
-        require_child_type(disk)
+    check_revert(child, allow_outside=request.outside)
     return _plan(request, child, before, lambda: revert_child(child, allow_outside=request.outside))
 
 
@@ -112,6 +111,8 @@ def plan_rebased(request: SnapshotRequest) -> Plan:
     refuse_with_children(child, "rebase")
     with open_disk(parent, allow_outside=request.outside) as disk:
         chain = [child, *(link.path for link in disk.links)]
+    with open_disk(child, writable=True, allow_outside=request.outside):
+        pass  # whatever forbids it is told now, in check mode too
     label = os.path.basename(child)
     moved: Result = {}
 

@@ -19,8 +19,8 @@ from .._device.units import human_size
 from .._transport.reference import Road, is_block_device
 from .._vmdk.extents.layout import DiskSpec
 from .._vmdk.files.lock import lock
-from .._vmdk.life.building import new_file
-from .._vmdk.life.create import new_disk
+from .._vmdk.life.building import new_file, require_writable
+from .._vmdk.life.create import check_new_disk, new_disk
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +70,20 @@ def require_folder(path: str) -> None:
         raise DiskNotFound(
             "the folder for the new disk is not there", path=folder, hint="Create it first."
         )
+
+
+def check(target: Target) -> None:
+    """Raises what write() would raise before it writes anything."""
+    path = target.reference.text
+    if target.reference.road is Road.VMDK:
+        check_new_disk(path, target.spec, replace=target.replace)
+    elif is_block_device(path):
+        _open_block_device(path, target.spec.size).close()
+    else:
+        real = os.path.realpath(path)
+        require_writable(os.path.dirname(real))
+        with contextlib.ExitStack() as held:
+            _lock_old(real, target.replace, held)
 
 
 def write(source: BlockDevice, target: Target, progress: Progress, label: str) -> Transfer:

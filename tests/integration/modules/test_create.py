@@ -124,3 +124,14 @@ def test_no_space_leaves_nothing(modules, tmp_path, small_file_system):
     )
     assert failed["error"]["kind"] in ("NoSpace", "DiskIOError")
     assert list(small_file_system.iterdir()) == []
+
+
+def test_metadata_keys_match_in_any_case(modules, disk, tmp_path, digest_of_tree):
+    before = digest_of_tree(tmp_path)
+    wanted = {"ADAPTERTYPE": "lsilogic", "ddb.VirtualHWVersion": "10"}
+    assert not modules.vmdk_create(path=disk, metadata=wanted)["changed"]
+    assert digest_of_tree(tmp_path) == before
+    assert modules.vmdk_create(path=disk, metadata={"AdapterType": "ide"})["changed"]
+    found = modules.vmdk_info(path=disk)["disk"]
+    assert found["adapter_type"] == "ide"
+    assert [key for key in found["metadata"] if key.lower() == "adaptertype"] == ["adapterType"]

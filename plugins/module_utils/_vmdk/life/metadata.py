@@ -11,9 +11,11 @@ import typing as t
 
 from ..._device.errors import InvalidRequest
 from ..files.lock import refuse_vmware_lock
+from ..files.paths import folder_of
 from ..opening import journal
 from ..opening.descriptor_edit import plan_edit
 from ..opening.descriptor_file import DescriptorFile
+from .building import require_writable
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,8 +34,7 @@ def set_metadata(
     Raises DiskInUse, InvalidRequest, UnsupportedDisk and what reading a descriptor raises.
     """
     real = os.path.realpath(path)
-    changes: dict[str, str | None] = {_PREFIX + check_key(key): None for key in remove}
-    changes |= {_PREFIX + check_key(key): value for key, value in entries.items()}
+    changes = _changes(entries, remove)
     journal.finish(real)
     refuse_vmware_lock(real)
     with DescriptorFile(real, writable=True):
@@ -42,9 +43,20 @@ def set_metadata(
             journal.commit(real, edits=[edit])
 
 
-def check_metadata(path: str | os.PathLike[str], entries: Mapping[str, str]) -> None:
+def check_metadata(
+    path: str | os.PathLike[str], entries: Mapping[str, str], *, remove: Iterable[str] = ()
+) -> None:
     """Raises what set_metadata() would raise for these entries. Writes nothing."""
-    plan_edit(os.path.realpath(path), {_PREFIX + check_key(key): entries[key] for key in entries})
+    real = os.path.realpath(path)
+    refuse_vmware_lock(real)
+    require_writable(folder_of(real))  # for the journal
+    with DescriptorFile(real, writable=True):
+        plan_edit(real, _changes(entries, remove))
+
+
+def _changes(entries: Mapping[str, str], remove: Iterable[str]) -> dict[str, str | None]:
+    changes: dict[str, str | None] = {_PREFIX + check_key(key): None for key in remove}
+    return changes | {_PREFIX + check_key(key): value for key, value in entries.items()}
 
 
 def check_key(key: str) -> str:

@@ -20,7 +20,7 @@ from ..opening.journal_file import may_name
 from .own_files import lock_files, require_own_files, require_plain, sweep
 
 if t.TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 def disk_files(path: str | os.PathLike[str]) -> list[str]:
@@ -58,6 +58,20 @@ def remove_disk(path: str | os.PathLike[str], *, force: bool = False) -> None:
     """
     real = os.path.realpath(path)
     journal.finish(real)
+    with _held(real, force) as files:
+        _remove(real, [*files[1:], real])
+        sweep(real)
+
+
+def check_removal(path: str | os.PathLike[str], *, force: bool = False) -> list[str]:
+    """The files that remove_disk() would remove. Raises what it would raise."""
+    with _held(os.path.realpath(path), force) as files:
+        return [name for name in files if os.path.lexists(name)]
+
+
+@contextlib.contextmanager
+def _held(real: str, force: bool) -> Iterator[list[str]]:
+    """The files of the disk, descriptor first, which nobody else has open meanwhile."""
     refuse_vmware_lock(real)
     with DescriptorFile(real, writable=True) as store, contextlib.ExitStack() as locks:
         if not force:
@@ -66,8 +80,7 @@ def remove_disk(path: str | os.PathLike[str], *, force: bool = False) -> None:
         files = store.files()
         require_plain(files)
         lock_files(store, locks)
-        _remove(real, [*files[1:], real])
-        sweep(real)
+        yield files
 
 
 def _remove(disk: str, files: Sequence[str]) -> None:

@@ -70,12 +70,14 @@ def commit_child(
 
 
 def check_commit(path: str | os.PathLike[str], *, allow_outside: Sequence[str] = ()) -> None:
-    """Raises what commit_child() would raise before it writes anything, but for NoSpace."""
+    """Raises what commit_child() would raise before it writes anything."""
     child, parent = open_apart(path, allow_outside=allow_outside)
     with child, parent:
         _check(child, parent)
         own = [extent for extent in child.extents() if extent.kind is not Kind.INHERITED]
         _require_writable(parent, own)
+        if child.size <= parent.size:  # else it grows first, and is measured then
+            _require_space(parent, own)
 
 
 def _open(path: str | os.PathLike[str], allow_outside: Sequence[str]) -> tuple[Disk, Disk]:
@@ -118,9 +120,23 @@ def _check(child: Disk, parent: Disk) -> None:
             found=f"{child.size} bytes",
             expected=f"at least {parent.size} bytes",
         )
+    _refuse_to_uncover(child, parent)
     for file in child.files():
         contained(parent.path, file)  # the journal will remove it
     require_own_files(child.links[0].store)
+
+
+def _refuse_to_uncover(child: Disk, parent: Disk) -> None:
+    """A parent that grows shows what a longer disk below it holds there; the child never did."""
+    if child.size > parent.size and len(parent.links) > 1:
+        below = parent.links[1].device
+        if below.size > parent.size:
+            raise InvalidRequest(
+                "is longer than its parent, which is shorter than the disk below it",
+                path=child.path,
+                found=f"{child.size}, {parent.size} and {below.size} bytes",
+                hint="Make a disk of its own of it (vmdk_convert).",
+            )
 
 
 def _require_writable(parent: Disk, own: Sequence[Extent]) -> None:

@@ -83,7 +83,7 @@ def attach_child(
     refuse_vmware_lock(real)
     with (
         open_disk(base, allow_outside=allow_outside) as parent,
-        DescriptorFile(real, writable=not check_only) as store,
+        DescriptorFile(real, writable=True) as store,
     ):
         refuse_in_commit(real, "attach")
         if store.descriptor.parent_cid is None:

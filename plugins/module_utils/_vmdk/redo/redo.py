@@ -14,7 +14,7 @@ from ..._device.extent import Kind
 from ..descriptor.types import ADAPTER_TYPES, CHILD_TYPES, MONOLITHIC_SPARSE
 from ..extents.layout import DiskSpec, Parent
 from ..files.paths import contained, folder_of
-from ..life.create import create_disk, new_disk
+from ..life.create import check_new_disk, create_disk, new_disk
 from ..opening.chain import open_disk
 from ..opening.family import parent_hint
 from ..opening.info import lookup
@@ -63,19 +63,30 @@ def revert_child(path: str | os.PathLike[str], *, allow_outside: Sequence[str] =
     Raises InvalidRequest for a disk without a parent or with children, UnsupportedDisk for a kind
     of redo log that is not made here, and what open_disk() and new_disk() raise.
     """
+    with (
+        open_disk(path, allow_outside=allow_outside) as child,
+        new_disk(path, _reverted(child), replace=True, held=child),
+    ):
+        pass
+
+
+def check_revert(path: str | os.PathLike[str], *, allow_outside: Sequence[str] = ()) -> None:
+    """Raises what revert_child() would raise before it writes anything."""
     with open_disk(path, allow_outside=allow_outside) as child:
-        if len(child.links) < 2:
-            raise InvalidRequest("has no parent to revert to", path=child.path)
-        require_child_type(child)
-        kept = {key: value for key, value in child.descriptor.metadata().items() if key != _LONG_ID}
-        spec = DiskSpec(
-            size=child.links[1].device.size,
-            disk_type=child.disk_type,
-            metadata=kept,
-            parent=Parent(child.descriptor.parent_cid or 0, child.descriptor.parent_hint or ""),
-        )
-        with new_disk(path, spec, replace=True, held=child):
-            pass
+        check_new_disk(path, _reverted(child), replace=True, held=child)
+
+
+def _reverted(child: Disk) -> DiskSpec:
+    if len(child.links) < 2:
+        raise InvalidRequest("has no parent to revert to", path=child.path)
+    require_child_type(child)
+    kept = {key: value for key, value in child.descriptor.metadata().items() if key != _LONG_ID}
+    return DiskSpec(
+        size=child.links[1].device.size,
+        disk_type=child.disk_type,
+        metadata=kept,
+        parent=Parent(child.descriptor.parent_cid or 0, child.descriptor.parent_hint or ""),
+    )
 
 
 def require_child_type(child: Disk) -> None:

@@ -14,6 +14,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.metadata import (
     canonical_uuid,
     check_key,
+    check_metadata,
     set_metadata,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
@@ -63,6 +64,17 @@ def test_entries_that_outgrow_a_sparse_disk_move_the_descriptor(make_disk, conte
     assert _metadata(path)["comment"] == "x" * 20_000
     assert content_of(path) == before
     assert "No errors" in qemu_img("check", path)
+
+
+def test_encrypted_disk_is_refused(make_disk):
+    path = make_disk("disk.vmdk", "monolithicFlat", SIZE)
+    with open(path, "a", encoding="utf-8") as file:
+        file.write('encryptionKeys="vmware:key/list/(pair/(fqid/x))"\n')
+    before = path.read_bytes()
+    for change in (set_metadata, check_metadata):
+        with pytest.raises(UnsupportedDisk, match="encrypted"):
+            change(path, {"comment": "x"})
+    assert path.read_bytes() == before
 
 
 def test_disk_in_use_is_left_alone(make_disk):

@@ -17,8 +17,9 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 # More arguments for pytest, ansible-test, molecule or ansible-playbook: make unit ARGS='-k descriptor -x'
 ARGS ?=
+SECONDS ?= 50
 
-.PHONY: help env demo test lint format unit integration sanity molecule bench docs build lock clean distclean
+.PHONY: help env demo test lint format unit integration sanity molecule fuzz bench docs build lock clean distclean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +51,9 @@ sanity: env ## ansible-test sanity on every Python from 3.10 on, without an igno
 
 molecule: env ## The scenarios of extensions/molecule, on this machine
 	@molecule test --all --report $(ARGS) </dev/null
+
+fuzz: env ## Hostile disks for five minutes (SECONDS=60: so long for each of six targets)
+	@tests/tools/fuzz.sh $(SECONDS) $(ARGS) </dev/null
 
 bench: env ## How fast is it here?
 	@tests/tools/bench.sh $(ARGS) </dev/null

@@ -15,7 +15,8 @@ from .extent_line import ExtentLine
 from .types import canonical_type
 
 MAX_BYTES = 16 << 20  # a split disk of 62 TiB needs 2 MB
-_PAIR = re.compile(r"(?P<before>\s*(?P<key>[\w.:-]+)\s*=\s*)(?P<value>.*?)(?P<after>\s*)$")
+# An empty value stands before the end of its line, not behind it.
+_PAIR = re.compile(r"(?P<before>\s*(?P<key>[\w.:-]+)\s*=[^\S\r\n]*)(?P<value>.*?)(?P<after>\s*)$")
 _KEY = re.compile(r"[\w.:-]+", re.ASCII)
 _BARE_KEYS = ("version", "cid", "parentcid")  # VMware writes these without quotes
 
@@ -89,7 +90,7 @@ class Descriptor:
             ) from None
 
     def _insert(self, number: int, text: str) -> None:
-        if number and not self._text[number - 1].endswith("\n"):
+        if number and not self._text[number - 1].endswith(("\n", "\r")):
             self._put(number - 1, self._text[number - 1] + self._ending())
         text += self._ending()
         self._raw.insert(number, self._encode(text))
@@ -123,13 +124,12 @@ class Descriptor:
         self._put(number, f"{match['before']}{text}{match['after']}")
 
     def delete(self, key: str) -> bool:
-        """Drop a key with its line; False if it is not there."""
-        found = self._find(key)
-        if found is None:
-            return False
-        del self._text[found[0]], self._raw[found[0]]
+        """Drop a key with its line, or lines; False if it is not there."""
+        found = [n for n, match in self._pairs() if match["key"].lower() == key.lower()]
+        for number in reversed(found):
+            del self._text[number], self._raw[number]
         self._extents = self._parse_extents()
-        return True
+        return bool(found)
 
     def _place_for(self, key: str) -> int:
         """Header before extents before data base: VirtualBox refuses any other order."""

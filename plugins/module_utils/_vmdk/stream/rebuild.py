@@ -33,7 +33,7 @@ class Tables(t.Protocol):
         """The sector of each grain, or 0."""
 
     def walk(self, first: int, stop: int) -> Iterator[tuple[int, array[int]]]:
-        """(grain, entries) of runs that cover the grains from first to stop."""
+        """(grain, entries) of runs between two grains; what lies between the runs is 0."""
 
 
 class ScannedTables:
@@ -58,10 +58,13 @@ class ScannedTables:
         return entries
 
     def walk(self, first: int, stop: int) -> Iterator[tuple[int, array[int]]]:
-        while first < stop:
+        index = bisect.bisect_left(self._grains, first)
+        while index < len(self._grains) and self._grains[index] < stop:
+            first = max(first, self._grains[index] // self._per_table * self._per_table)
             count = min(self._per_table - first % self._per_table, stop - first)
             yield first, self.entries(first, count)
             first += count
+            index = bisect.bisect_left(self._grains, first, index)
 
 
 def find_tables(file: File, header: SparseHeader) -> tuple[SparseHeader, Tables, list[str]]:

@@ -74,10 +74,12 @@ class SequentialSource:
         promised = _skip_front(self._input, self.header)
         seen = tables = 0
         unlisted = False
+        proven = promised is not None  # else zeros in front of the grains would be an empty disk
         while True:
             marker = self._next_marker(promised is not None and seen == promised)
             if marker is None or marker.is_end:
                 break
+            proven = True
             unlisted = marker.leaves_unlisted(unlisted)
             if marker.is_grain:
                 seen += 1
@@ -86,7 +88,7 @@ class SequentialSource:
                 tables += marker.is_table
                 self._input.skip(marker.length - MARKER_BYTES)
         # A stream that was cut and filled up with zeros seems to have an end marker.
-        if (promised is not None and seen < promised) or (tables and unlisted):
+        if not proven or (promised is not None and seen < promised) or (tables and unlisted):
             raise self._input.truncated("more grains, or a directory of them")
 
     def _next_marker(self, may_end: bool) -> Marker | None:

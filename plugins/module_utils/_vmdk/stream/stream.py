@@ -92,9 +92,17 @@ class StreamExtent(Device):
     def _runs(self, first: int, stop: int) -> Iterator[Extent]:
         """The kinds of some grains; the last run may reach beyond the end of the disk."""
         for grain, entries in self._tables.walk(first, stop):
+            if first < grain:
+                yield self._run(first, grain - first, 0)
             for entry, count in _alike(entries, self._last_hole):
-                yield Extent(grain * self._grain, count * self._grain, self._kind(entry))
+                yield self._run(grain, count, entry)
                 grain += count
+            first = grain
+        if first < stop:
+            yield self._run(first, stop - first, 0)
+
+    def _run(self, first: int, count: int, entry: int) -> Extent:
+        return Extent(first * self._grain, count * self._grain, self._kind(entry))
 
     def _kind(self, entry: int) -> Kind:
         if entry > self._last_hole:

@@ -186,13 +186,19 @@ def seven_zip():
 
 @pytest.fixture(scope="session")
 def libvmdk():
-    """A function: (size, reader) of a disk as libvmdk sees it."""
+    """A function: (size, reader) of a disk as libvmdk sees it, which does not look for parents."""
     pyvmdk = pytest.importorskip("pyvmdk")
 
-    def opened(disk):
+    def handle_of(disk, parent):
         handle = pyvmdk.handle()
         handle.open(os.fspath(disk))
         handle.open_extent_data_files()
+        if parent is not None:
+            handle.set_parent(handle_of(parent, None))
+        return handle
+
+    def opened(disk, parent=None):
+        handle = handle_of(disk, parent)
 
         def read(offset, length):
             parts = []
@@ -213,3 +219,18 @@ def corpus():
     if not (CORPUS / "manifest.tsv").exists():
         pytest.skip(f"no corpus of disks at {CORPUS}")
     return CORPUS
+
+
+@pytest.fixture
+def read_by(to_raw, seven_zip, libvmdk, tmp_path):
+    """A function: the whole of a small disk, as a peer sees it."""
+
+    def whole(peer, disk, parent=None):
+        if peer == "qemu":
+            return to_raw(disk, tmp_path / "by-qemu.raw").read_bytes()
+        if peer == "7zip":
+            return b"".join(seven_zip(disk))
+        size, read = libvmdk(disk, parent)
+        return read(0, size)
+
+    return whole

@@ -21,7 +21,8 @@ description:
   - Each file is built anew beside the old one and renamed over it, so a job killed at any moment
     leaves the old file or the new one. There must be space for the largest file of the disk; it is
     checked before anything is written.
-  - Flat disks and V(streamOptimized) ones are always in order.
+  - Flat disks and V(streamOptimized) ones are always in order. Redo logs of ESXi (V(vmfsSparse),
+    V(seSparse)) stay as they are.
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
   - vdisk.lifecycle.attributes.progress

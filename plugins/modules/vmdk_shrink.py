@@ -16,6 +16,7 @@ description:
     guest sees stays; see M(vdisk.lifecycle.vmdk_resize) for that.
   - Sparse files are laid anew, with their grains in order, so that one call does what
     defragmenting and shrinking do. Flat files get holes. V(streamOptimized) disks store no zeros.
+    Redo logs of ESXi (V(vmfsSparse), V(seSparse)) stay as they are.
   - The content stays, and so do CID, uuid and descriptor; therefore a parent can be shrunk while
     children need it. In a child, zeros are marked as such and never show the parent; like VMware,
     this makes its header one of version 2, which VirtualBox does not open.

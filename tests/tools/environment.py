@@ -62,6 +62,15 @@ def main() -> None:
     say(f"ready in {time.monotonic() - started:.0f} s: {VENV}")
 
 
+def path_without_venv() -> str:
+    """The Makefile puts .venv first on PATH, but it is what we may have to make anew.
+
+    Even a version manager's shim would find its Python there, for just as long as it exists.
+    """
+    folders = [folder for folder in os.get_exec_path() if not folder.startswith(str(VENV))]
+    return os.pathsep.join(folders)
+
+
 def make_venv(python: str) -> None:
     say(f"making .venv with {python}")
     shutil.rmtree(VENV, ignore_errors=True)  # no stamp: half built, or for another lock file
@@ -106,8 +115,7 @@ def installed_python() -> str | None:
 
 def locate(version: str) -> str | None:
     """Path of a Python of that version which really runs (sanity.py asks for older ones too)."""
-    # Not the one in .venv, which the Makefile puts first: it is what we may have to make anew.
-    folders = [folder for folder in os.get_exec_path() if not folder.startswith(str(VENV))]
+    folders = path_without_venv().split(os.pathsep)
     places = [os.path.join(folder, f"python{version}") for folder in folders]
     pyenv = {os.environ.get("PYENV_ROOT") or "", os.path.expanduser("~/.pyenv")} - {""}
     for root in sorted(pyenv):
@@ -265,7 +273,10 @@ def read(path: Path) -> str | None:
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:
     """Run without a terminal, and keep all output for the case that it fails."""
     pipe, merged, silent = subprocess.PIPE, subprocess.STDOUT, subprocess.DEVNULL
-    return subprocess.run(command, stdin=silent, stdout=pipe, stderr=merged, text=True, check=False)
+    environment = {**os.environ, "PATH": path_without_venv()}
+    return subprocess.run(
+        command, stdin=silent, stdout=pipe, stderr=merged, env=environment, text=True, check=False
+    )
 
 
 def must(command: list[str], failure: str) -> None:

@@ -12,7 +12,7 @@ class ModuleDocFragment:
 options:
   repository:
     description:
-      - Path of the backup repository, as made with M(vdisk.lifecycle.vmdk_repository).
+      - Path or URL of the backup repository, as made with M(vdisk.lifecycle.vmdk_repository).
     type: str
   passphrase:
     description:

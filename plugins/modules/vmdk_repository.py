@@ -18,6 +18,7 @@ description:
     from it without this collection.
 requirements:
   - zstandard, blake3 and cryptography (Python libraries on the host that runs the module)
+  - obstore, for a repository in an object store
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
 options:
@@ -25,6 +26,9 @@ options:
     description:
       - The folder of the repository. It is made if it is missing; one with other things in it is
         refused.
+      - Or a place in an object store, V(s3://bucket/prefix), V(gs://bucket/prefix) or
+        V(az://container/prefix). The bucket must be there. Credentials come from the environment;
+        see C(docs/object-stores.md).
     type: str
     required: true
   passphrase:

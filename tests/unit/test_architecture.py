@@ -24,6 +24,7 @@ OPTIONAL = {  # third-party modules, and the rooms that may ask for them
     "zstandard": {"_repository"},
     "blake3": {"_repository"},
     "cryptography": {"_repository"},
+    "obstore": {"_repository"},
     "mfusepy": {"_guest"},
 }
 ROOMS_OF_VMDK = {  # inside _vmdk/ too: each room, and those it may import

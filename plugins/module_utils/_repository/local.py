@@ -69,6 +69,9 @@ class LocalStore:
     def upload(self) -> LocalUpload:
         return LocalUpload(self)
 
+    def begin_session(self) -> LocalUpload:
+        return LocalUpload(self)
+
     def list(self, prefix: str) -> Iterator[Stored]:
         for folder, _folders, names in os.walk(self.path(prefix.rstrip("/")), onerror=_refuse):
             relative = os.path.relpath(folder, self.root).replace(os.sep, "/")
@@ -207,6 +210,10 @@ class LocalUpload:
         except OSError as error:
             raise from_oserror(error, "flush it", self._path) from error
         return target
+
+    def end(self) -> None:
+        """As a session: an empty file that nobody sees, locked as long as its writer lives."""
+        self.abort()
 
     def abort(self) -> None:
         if self._fd >= 0:

@@ -9,25 +9,25 @@ import typing as t
 
 from .._device.errors import InvalidRequest
 from .local import LocalStore
+from .objects import ObjectStore
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .store import Store
 
-_OPENERS: dict[str, Callable[[str], Store]] = {"file": LocalStore}
+_OBJECTS = ("s3", "gs", "az")
 
 
 def open_store(url: str) -> Store:
-    """The store that a URL names; nothing is read yet. Raises InvalidRequest."""
+    """The store that a URL names; nothing is read yet. Raises InvalidRequest, MissingLibrary."""
     scheme, separator, rest = url.partition("://")
-    if not separator:
-        scheme, rest = "file", url
-    opener = _OPENERS.get(scheme)
-    if opener is None or not rest:
-        raise InvalidRequest(
-            "this names no repository",
-            path=url,
-            expected="the path of a directory, or file:///path",
-        )
-    return opener(rest)
+    if not separator and url:
+        return LocalStore(url)
+    if scheme == "file" and rest:
+        return LocalStore(rest)
+    if scheme in _OBJECTS and rest.strip("/"):
+        return ObjectStore(url)
+    raise InvalidRequest(
+        "this names no repository",
+        path=url,
+        expected="the path of a directory, file:///path, s3://bucket/prefix, gs:// or az://",
+    )

@@ -33,6 +33,12 @@ class Upload(t.Protocol):
         """Throw it away. After commit() this does nothing."""
 
 
+class Session(t.Protocol):
+    """Says that a writer is at work, until end() or until the writer dies."""
+
+    def end(self) -> None: ...
+
+
 class Store(t.Protocol):
     """Keys are relative paths with slashes. Nobody ever sees half an object."""
 
@@ -46,6 +52,9 @@ class Store(t.Protocol):
 
     def upload(self) -> Upload:
         """Begin an object that is too big for memory."""
+
+    def begin_session(self) -> Session:
+        """Tell others that somebody writes: see busy()."""
 
     def list(self, prefix: str) -> Iterator[Stored]:
         """The objects whose key begins with `prefix`, a folder with its slash; in any order."""
@@ -63,7 +72,7 @@ class Store(t.Protocol):
         """Remove what is left when the last object is gone. Raises DiskIOError."""
 
     def busy(self) -> str | None:
-        """An upload that a living writer holds, in words; None if there is none."""
+        """A session or an upload of a living writer, in words; None if there is none."""
 
     def sweep(self) -> None:
         """Remove what writers that died left half-written."""

@@ -102,11 +102,11 @@ class Backup:
         if name:
             _check_name(name)
         self.access.store.sweep()
-        presence = self.access.store.upload()  # says that a backup runs: removal.py looks for it
+        session = self.access.store.begin_session()  # removal.py looks for it
         try:
             return self._run(disks, name, unchanged_ok)
         finally:
-            presence.abort()
+            session.end()
 
     def _run(self, disks: list[DiskSource], name: str | None, unchanged_ok: bool) -> BackupResult:
         everything = load_points(self.access)

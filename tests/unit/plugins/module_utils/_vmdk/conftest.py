@@ -18,6 +18,12 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.layo
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life import grow
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.create import new_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
+from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._vmdk.made_streams import (
+    CAPACITY,
+    GRAINS,
+    Image,
+    open_stream,
+)
 
 _CLONE = Path(__file__).resolve().parents[5]
 
@@ -107,3 +113,25 @@ def content_of():
             return bytes(read(disk, 0, disk.size))
 
     return whole
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """A function: bytes of a file -> the StreamExtent in it."""
+    path = str(tmp_path / "disk.vmdk")
+    devices = []
+
+    def open_bytes(data, **options):
+        Path(path).write_bytes(data)
+        devices.append(open_stream(path, **options))
+        return devices[-1]
+
+    yield open_bytes
+    for device in devices:
+        device.close()
+
+
+@pytest.fixture
+def image():
+    """A stream to be laid out."""
+    return Image(CAPACITY, GRAINS)

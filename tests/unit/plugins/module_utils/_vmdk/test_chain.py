@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 import pytest
 
@@ -14,7 +12,6 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.device imp
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import (
     ChainMismatch,
     CorruptDisk,
-    DiskInUse,
     DiskNotFound,
     InvalidRequest,
     NotADisk,
@@ -297,75 +294,6 @@ def test_child_longer_than_its_parent_ends_in_zeros(make_disk, tmp_path):
     base.write_text(shorter)
     with open_disk(child) as disk:
         assert read(disk, 2000 * 512, 48 * 512) == bytes(48 * 512)
-
-
-# Locks
-
-
-def test_writer_keeps_readers_away(make_disk):
-    path = make_disk("disk.vmdk", "monolithicSparse", MIB)
-    with open_disk(path, writable=True), pytest.raises(DiskInUse, match=f"process {os.getpid()}"):
-        open_disk(path)
-
-
-def test_reader_keeps_writers_away(make_disk):
-    path = make_disk("disk.vmdk", "monolithicFlat", MIB)
-    with open_disk(path), pytest.raises(DiskInUse):
-        open_disk(path, writable=True)
-
-
-def test_readers_share(make_disk):
-    path = make_disk("disk.vmdk", "monolithicSparse", MIB)
-    with open_disk(path), open_disk(path) as disk:
-        assert disk.size == MIB
-
-
-def test_lock_outlives_the_replacing_of_the_descriptor(make_disk):
-    path = make_disk("disk.vmdk", "monolithicFlat", MIB)
-    with open_disk(path, writable=True) as disk:
-        disk.write(0, b"x")
-        with pytest.raises(DiskInUse):
-            open_disk(path)
-
-
-def test_lock_is_gone_after_an_error(make_disk, tmp_path):
-    path = make_disk("disk.vmdk", "monolithicFlat", MIB)
-    (tmp_path / "disk-flat.vmdk").rename(tmp_path / "away")
-    with pytest.raises(DiskNotFound):
-        open_disk(path, writable=True)
-    (tmp_path / "away").rename(tmp_path / "disk-flat.vmdk")
-    open_disk(path, writable=True).close()
-
-
-def test_vmwares_lock_refuses_writers(make_disk, tmp_path):
-    path = make_disk("disk.vmdk", "monolithicSparse", MIB)
-    (tmp_path / "disk.vmdk.lck").mkdir()
-    (tmp_path / "disk.vmdk.lck" / "M12345.lck").touch()
-    with pytest.raises(DiskInUse, match="VMware"):
-        open_disk(path, writable=True)
-
-
-def test_vmwares_lock_is_a_flag_for_readers(make_disk, tmp_path):
-    path = make_disk("disk.vmdk", "monolithicSparse", MIB)
-    (tmp_path / "disk.vmdk.lck").mkdir()
-    (tmp_path / "disk.vmdk.lck" / "M12345.lck").touch()
-    with open_disk(path) as disk:
-        assert "VMware" in disk.flags[0]
-
-
-def test_disk_of_another_process_is_told(make_disk):
-    path = make_disk("disk.vmdk", "monolithicSparse", MIB)
-    script = (
-        "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print();"
-        "sys.stdout.flush(); sys.stdin.read()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", script, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as other:
-        other.stdout.readline()
-        with pytest.raises(DiskInUse, match=f"process {other.pid}"):
-            open_disk(path)
-        other.stdin.close()
 
 
 # What is told

@@ -7,8 +7,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from random import Random
 
@@ -158,3 +160,33 @@ def digest_of_tree():
         return seen
 
     return digest
+
+
+@pytest.fixture
+def space():
+    def space(path):
+        """(bytes, bytes taken) of all files of a disk."""
+        found = [file.stat() for file in path.parent.glob(f"{path.stem}*.vmdk")]
+        return sum(f.st_size for f in found), sum(f.st_blocks * 512 for f in found)
+
+    return space
+
+
+@pytest.fixture
+def kill_after():
+    def kill_after(seconds, module, **arguments):
+        """Start a module and kill it on its way."""
+        name = f"ansible_collections.vdisk.lifecycle.plugins.modules.{module}"
+        process = subprocess.Popen(
+            [sys.executable, "-m", name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
+        process.stdin.close()
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    return kill_after

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from .errors import InvalidRequest
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTP]?)(?:i?B)?", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)\s*([KMGTP]?)(?:i?B)?", re.IGNORECASE)
 _AGE = re.compile(r"(\d+)\s*([smhdw])", re.IGNORECASE)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -20,10 +21,9 @@ def parse_size(text: str, option: str) -> int:
     Every unit is a power of 1024, GB and GiB alike, as VMware's tools and Ansible have it.
     """
     match = _SIZE.fullmatch(text.strip())
-    size = -1.0
-    if match:
-        size = float(match[1]) * 1024 ** " KMGTP".index(match[2].upper() or " ")
-    if size < 0 or size != int(size):
+    # A fraction is exact where a float is not.
+    size = match and Fraction(match[1]) * 1024 ** " KMGTP".index(match[2].upper() or " ")
+    if size is None or size.denominator != 1:
         hint = "Write a number of bytes, or a number with a unit: 10GiB, 512MiB, 1.5TiB."
         raise InvalidRequest(f"{option}: '{text}' is not a size", hint=hint)
     return int(size)

@@ -26,13 +26,16 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.units impo
         ("1.5TiB", 3 << 39),
         (" 64 MiB ", 64 << 20),
         ("2PiB", 2 << 50),
+        ("9007199254740993", (1 << 53) + 1),
     ],
 )
 def test_size(text, size):
     assert parse_size(text, "size") == size
 
 
-@pytest.mark.parametrize("text", ["", "GiB", "-1", "1e3", "10 GiBs", "0x10", "1.0001KiB", "ten"])
+@pytest.mark.parametrize(
+    "text", ["", "GiB", "-1", "1e3", "10 GiBs", "0x10", "1.0001KiB", "ten", "9" * 400]
+)
 def test_what_is_no_size(text):
     with pytest.raises(InvalidRequest, match="chunk_size"):
         parse_size(text, "chunk_size")

@@ -54,7 +54,8 @@ options:
   dest:
     description:
       - A file on the host for what is read. A file of that name is replaced, unless it has that
-        content already.
+        content already. It becomes a plain file, so the name must not end in C(.vmdk), and it
+        cannot be a file of the disk itself.
     type: path
   metadata:
     description:

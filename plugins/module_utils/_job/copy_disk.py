@@ -20,7 +20,7 @@ from .._vmdk.opening.disk import Disk
 from .inspect_disk import inspect, is_point
 from .plan import Plan, Result, nothing_to_do
 from .spec import disk_spec
-from .target import Target, check, exists, write
+from .target import Target, check, exists, refuse_own_files, write
 
 if t.TYPE_CHECKING:
     from .._device.progress import Progress
@@ -48,7 +48,7 @@ def plan_copy(request: CopyRequest) -> Plan:
     there = exists(dest)
     _check_type(request, dest)
     with request.access.open(request.src) as source:
-        _refuse_own_files(source, dest)
+        refuse_own_files(source, dest.text)
         target = Target(dest, _spec(request, source, dest), replace=request.force)
         if not there:
             return _plan_write(request, target, before={})
@@ -73,18 +73,6 @@ def _check_type(request: CopyRequest, dest: Reference) -> None:
             path=dest.text,
             hint="Give dest such a name, or leave disk_type out to get a raw disk.",
         )
-
-
-def _refuse_own_files(source: AnyDisk, dest: Reference) -> None:
-    """A disk must not be replaced by a copy of itself or of its child, nor any of their files."""
-    own = [source.name]
-    if isinstance(source, Disk):
-        own = [path for link in source.links for path in link.files()]
-    for path in own:
-        if os.path.exists(path) and os.path.exists(dest.text) and os.path.samefile(path, dest.text):
-            raise InvalidRequest(
-                "is the source itself, or a file that the source consists of", path=dest.text
-            )
 
 
 def _spec(request: CopyRequest, source: AnyDisk, dest: Reference) -> DiskSpec:

@@ -21,10 +21,12 @@ from .._device.progress import Silent
 from .._device.raw import RawDevice
 from .._device.slice import SliceDevice
 from .._device.units import human_size
+from .._vmdk.life.building import require_writable
 from .._vmdk.life.metadata import canonical_uuid, check_key, check_metadata, set_metadata
 from .._vmdk.opening.disk import Disk
 from .inspect_disk import inspect, is_point
 from .plan import Plan, Result
+from .target import refuse_own_files, require_folder
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,6 +147,7 @@ def _read(request: EditRequest, disk: AnyDisk) -> tuple[Result, bool]:
         return {}, False
     length = disk.check_range(request.offset, request.length)
     if request.dest is not None:
+        _check_dest(disk, request.dest)
         return {"dest": request.dest}, _differs(request.dest, disk, request.offset, length)
     if length > RETURNED:
         raise InvalidRequest(
@@ -160,6 +163,22 @@ def _read(request: EditRequest, disk: AnyDisk) -> tuple[Result, bool]:
     except UnicodeDecodeError:
         result["content"] = None
     return result, False
+
+
+def _check_dest(disk: AnyDisk, dest: str) -> None:
+    """What is read becomes a plain file, which must not take the place of a disk.
+
+    Raises InvalidRequest, DiskNotFound, ReadOnlyDisk.
+    """
+    refuse_own_files(disk, dest)
+    if dest.lower().endswith(".vmdk") or (os.path.exists(dest) and not os.path.isfile(dest)):
+        raise InvalidRequest(
+            "what is read becomes a plain file, which cannot go here",
+            path=dest,
+            hint="Name a file that does not end in .vmdk. vmdk_clone makes disks.",
+        )
+    require_folder(dest)
+    require_writable(os.path.dirname(os.path.realpath(dest)))
 
 
 def _differs(dest: str, disk: AnyDisk, offset: int, length: int) -> bool:

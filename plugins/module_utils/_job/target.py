@@ -21,6 +21,7 @@ from .._vmdk.extents.layout import DiskSpec
 from .._vmdk.files.lock import lock
 from .._vmdk.life.building import new_file, require_writable
 from .._vmdk.life.create import check_new_disk, new_disk
+from .._vmdk.opening.disk import Disk
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,7 @@ if t.TYPE_CHECKING:
     from .._device.progress import Progress
     from .._device.transfer import Transfer
     from .._transport.reference import Reference
+    from .access import AnyDisk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +54,21 @@ class Target:
         }
 
 
+def refuse_own_files(source: AnyDisk, dest: str) -> None:
+    """A disk must not be replaced by a copy of itself or of its child, nor any of their files.
+
+    Raises InvalidRequest.
+    """
+    own = [source.name]
+    if isinstance(source, Disk):
+        own = [path for link in source.links for path in link.files()]
+    for path in own:
+        if os.path.exists(path) and os.path.exists(dest) and os.path.samefile(path, dest):
+            raise InvalidRequest(
+                "is the source itself, or a file that the source consists of", path=dest
+            )
+
+
 def exists(reference: Reference) -> bool:
     """Whether something is there already.
 
@@ -64,12 +81,10 @@ def exists(reference: Reference) -> bool:
 
 
 def require_folder(path: str) -> None:
-    """Raises DiskNotFound where the folder for a new disk is missing."""
+    """Raises DiskNotFound where the folder for a new file is missing."""
     folder = os.path.dirname(os.path.realpath(path))
     if not os.path.isdir(folder):
-        raise DiskNotFound(
-            "the folder for the new disk is not there", path=folder, hint="Create it first."
-        )
+        raise DiskNotFound("the folder for it is not there", path=folder, hint="Create it first.")
 
 
 def check(target: Target) -> None:

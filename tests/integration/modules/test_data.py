@@ -166,3 +166,27 @@ def test_check_mode_predicts_and_touches_nothing(modules, disk, tmp_path, digest
     ):
         assert modules.vmdk_data(path=disk, check_mode=True, **wanted)["changed"]
     assert digest_of_tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+@pytest.mark.parametrize("length", [None, 512])
+@pytest.mark.parametrize("name", ["web01.vmdk", "web01-flat.vmdk", "another.vmdk", "link"])
+def test_what_is_read_takes_no_disks_place(
+    modules, make_disk, tmp_path, digest_of_tree, name, length, check_mode
+):
+    path = make_disk("web01.vmdk", "monolithicFlat")
+    (tmp_path / "link").symlink_to("web01-flat.vmdk")
+    before = digest_of_tree(tmp_path)
+    options = {} if length is None else {"length": length}
+    failed = modules.fail(
+        "vmdk_data", path=path, dest=tmp_path / name, check_mode=check_mode, **options
+    )
+    assert failed["error"]["kind"] == "InvalidRequest"
+    assert digest_of_tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_a_folder_that_is_missing_is_told(modules, disk, tmp_path, check_mode):
+    dest = tmp_path / "missing" / "x"
+    failed = modules.fail("vmdk_data", path=disk, dest=dest, length=1, check_mode=check_mode)
+    assert failed["error"]["path"] == str(tmp_path / "missing")

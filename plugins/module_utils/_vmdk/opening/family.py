@@ -45,7 +45,9 @@ def find_parent(child: str, descriptor: Descriptor, allow_outside: Iterable[str]
             continue
         if os.path.isfile(path) and not os.path.samefile(path, child):
             return path
-        if os.path.lexists(path + SUFFIX):  # on its way to another name: the journal tells
+        if os.path.lexists(
+            os.path.realpath(path) + SUFFIX
+        ):  # on its way to another name: the journal tells
             return path
         tried.append(path)
     if unsafe is not None and os.path.isfile(str(unsafe.found)):

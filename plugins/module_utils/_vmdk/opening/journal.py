@@ -74,6 +74,7 @@ def finish(disk: str) -> bool:
 
 
 def _finish(disk: str, *, may_lead_on: bool) -> bool:
+    disk = os.path.realpath(disk)  # beside a link, a stranger could write what is done elsewhere
     with pending(disk) as steps:
         if steps is None:
             return False

@@ -23,6 +23,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     UnsafePath,
     UnsupportedDisk,
 )
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.check.repair import repair_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor.descriptor import (
     Descriptor,
 )
@@ -33,7 +34,6 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.layo
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.create import create_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.grow import grow_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.remove import (
-    disk_files,
     finish_pending,
     remove_disk,
 )
@@ -72,6 +72,35 @@ def test_journal_of_a_stranger_does_nothing(disk, tmp_path):
     with pytest.raises(UnsafePath, match=r"disk\.vmdk\.vdisk-journal.*anybody"):
         open_disk(disk)
     assert (tmp_path / "precious.vmdk").exists()
+
+
+@needs_root
+@pytest.mark.parametrize("use", [open_disk, repair_disk])
+def test_journal_beside_a_link_does_nothing_where_the_link_leads(disk, make_disk, tmp_path, use):
+    victim = make_disk("victim.vmdk", "monolithicSparse", MIB)
+    folder = tmp_path / "stranger"
+    folder.mkdir()
+    os.chown(folder, STRANGER, STRANGER)
+    create_child(disk, tmp_path / "child.vmdk")
+    child = (tmp_path / "child.vmdk").rename(folder / "child.vmdk")
+    link = folder / disk.name
+    link.symlink_to(disk)
+    os.chown(_plant(link, removed=[victim.name]), STRANGER, STRANGER)
+    result = use(child, allow_outside=[str(tmp_path)])
+    if use is open_disk:
+        result.close()
+    assert victim.exists()
+
+
+def test_journal_of_a_parent_behind_a_link_is_finished(disk, tmp_path):
+    folder = tmp_path / "children"
+    folder.mkdir()
+    create_child(disk, tmp_path / "child.vmdk")
+    child = (tmp_path / "child.vmdk").rename(folder / "child.vmdk")
+    (folder / disk.name).symlink_to(disk)
+    journal = _plant(disk, removed=["disk-s099.vmdk"])
+    open_disk(child, allow_outside=[str(tmp_path)]).close()
+    assert not journal.exists()
 
 
 def test_journal_that_others_can_write_does_nothing(disk, tmp_path):
@@ -185,7 +214,7 @@ def test_extents_of_a_copied_descriptor_stay(disk, tmp_path):
 
 def test_removal_that_was_killed_is_finished(disk, tmp_path):
     _plant(disk, removed=["disk-flat.vmdk", "disk.vmdk"])
-    assert disk_files(disk) == []
+    assert finish_pending(disk)
     assert os.listdir(tmp_path) == []
 
 

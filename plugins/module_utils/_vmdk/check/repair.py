@@ -96,7 +96,7 @@ def _parent_of(path: str, allow_outside: Sequence[str]) -> str | None:
     if descriptor is None or descriptor.parent_cid is None:
         return None
     try:
-        return find_parent(path, descriptor, allow_outside)
+        return os.path.realpath(find_parent(path, descriptor, allow_outside))
     except DiskError:
         return None
 

@@ -17,7 +17,28 @@ from array import array
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .table_verdict import TableVerdict
+    from ..extents.header import SparseHeader
+    from .table_copy import TableCopy
+
+
+class Evidence(t.Protocol):
+    """What is known of the extent: see TableVerdict."""
+
+    header: SparseHeader
+    copies: list[TableCopy]
+    inherits: bool
+    last_hole: int
+
+    @property
+    def unused(self) -> int: ...
+
+    def entries_of(self, number: int) -> int: ...
+
+    def read(self, copy: TableCopy, number: int) -> array[int] | None: ...
+
+    def could_be(self, grain: int, entry: int) -> bool: ...
+
+    def take(self, grain: int, entry: int) -> None: ...
 
 
 class Conflict(t.NamedTuple):
@@ -37,7 +58,7 @@ class _Doubt(t.NamedTuple):
     sound: list[int]
 
 
-def settle(verdict: TableVerdict, numbers: list[int]) -> dict[int, Conflict]:
+def settle(verdict: Evidence, numbers: list[int]) -> dict[int, Conflict]:
     """The tables of these numbers, in which the two copies differ; takes what is proven."""
     conflicts = {number: _conflict(verdict, number) for number in numbers}
     doubts = {number: list(_doubts(verdict, number, conflicts[number])) for number in numbers}
@@ -59,7 +80,7 @@ def settle(verdict: TableVerdict, numbers: list[int]) -> dict[int, Conflict]:
     return conflicts
 
 
-def _conflict(verdict: TableVerdict, number: int) -> Conflict:
+def _conflict(verdict: Evidence, number: int) -> Conflict:
     """Entries beyond the capacity become alike."""
     wanted = {copy.name: verdict.read(copy, number) or array("I") for copy in verdict.copies}
     primary, redundant = wanted.values()
@@ -68,7 +89,7 @@ def _conflict(verdict: TableVerdict, number: int) -> Conflict:
     return Conflict(wanted, [], [])
 
 
-def _doubts(verdict: TableVerdict, number: int, conflict: Conflict) -> Iterator[_Doubt]:
+def _doubts(verdict: Evidence, number: int, conflict: Conflict) -> Iterator[_Doubt]:
     start = number * verdict.header.gtes_per_gt
     for grain, (one, other) in enumerate(zip(*conflict.wanted.values(), strict=True), start):
         if one != other:
@@ -76,7 +97,7 @@ def _doubts(verdict: TableVerdict, number: int, conflict: Conflict) -> Iterator[
             yield _Doubt(grain, one, other, sound)
 
 
-def _contested(doubts: list[_Doubt], verdict: TableVerdict) -> set[int]:
+def _contested(doubts: list[_Doubt], verdict: Evidence) -> set[int]:
     """Entries whose place a second grain claims as well."""
     claims = sorted((entry, doubt.grain) for doubt in doubts for entry in doubt.sound)
     found: set[int] = set()
@@ -86,9 +107,7 @@ def _contested(doubts: list[_Doubt], verdict: TableVerdict) -> set[int]:
     return found
 
 
-def _right_one(
-    verdict: TableVerdict, doubt: _Doubt, contested: set[int], is_full: bool
-) -> int | None:
+def _right_one(verdict: Evidence, doubt: _Doubt, contested: set[int], is_full: bool) -> int | None:
     unclean = verdict.header.unclean
     holes = [entry for entry in (doubt.one, doubt.other) if entry <= verdict.last_hole]
     if len(holes) == 2:  # 0 and 1: nothing, and zeros

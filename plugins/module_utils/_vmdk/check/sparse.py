@@ -27,6 +27,8 @@ LOST = (
 )
 SALVAGE = "restore it from a good copy, or take what is left with salvage_to"
 
+_TELLING_GRAINS = 16  # fewer may leave every other place free by chance
+
 _BAD_ENTRIES = {
     "beyond-end": "lie beyond the end of the file: it was cut short, or the table is damaged",
     "in-metadata": "lie on the header, the descriptor or the tables",
@@ -95,6 +97,10 @@ class SparseCheck:
         if moved:
             message = "the header does not lead to the grain directory"
             yield self._found("directory", ERROR, message, repairable=True, how=FROM_COPY)
+        elif repair.is_contradicted:
+            message = "a grain directory that the header does not lead to tells otherwise"
+            how = "compare with a good copy; nothing is repaired, because either may be right"
+            yield self._found("directory", ERROR, message, how=how)
         elif len(verdict.copies) == 2 and not repair.is_possible:
             message = "the grain directories lie on each other, on grains or outside of the file"
             how = "convert or clone the disk: one copy is whole" if not verdict.bad else SALVAGE
@@ -226,7 +232,8 @@ class SparseCheck:
         used = verdict.grains * header.grain_size
         if verdict.bad or verdict.unused < header.grain_size:
             return
-        if verdict.places.leave_every_other_free and verdict.unused >= used:
+        many = verdict.grains >= _TELLING_GRAINS
+        if many and verdict.places.leave_every_other_free and verdict.unused >= used:
             yield self._found(
                 "grain-size",
                 WARNING,
@@ -242,11 +249,12 @@ class SparseCheck:
         message = f"{verdict.unused} sectors of the file belong to no grain"
         # qemu marks a grain as zeros and leaves its data where it was: there it proves nothing.
         place = None if self.header.has_zeroed_grains else verdict.unnamed_data()
-        if place is not None and not verdict.grains:
+        # Without the unclean mark; with it, a first write may have been cut off.
+        if place is not None and not verdict.grains and not self.header.unclean:
             message += ", and the tables name no grain at all: they were lost with all content"
             return self._found("unused-space", ERROR, message, place * SECTOR, how=LOST)
         if place is not None or verdict.conflicts or verdict.missing_any:
-            message += ": both copies of the tables may have lost entries"
+            message += ": a killed job left them, or both copies of the tables have lost entries"
             offset = None if place is None else place * SECTOR
             return self._found("unused-space", WARNING, message, offset, how=LOST)
         how = "normal after a growth or a killed job; converting the disk gives the space back"

@@ -9,7 +9,7 @@ import typing as t
 
 from ..extents.header import SECTOR
 from ..extents.layout import directory_sectors, table_sectors
-from ..extents.tables import _entries as entries_of
+from ..extents.tables import entries_of
 
 if t.TYPE_CHECKING:
     from array import array

@@ -43,6 +43,8 @@ class TableRepair:
         if self.header.capacity % self.header.grain_size:  # a last grain that the file cuts short
             self._space.end += self.header.grain_size  # has its place as a whole
         self.misplaced = _misplaced(verdict)
+        # Directories that the header does not lead to, where writers put them.
+        self._elsewhere = list(self._directories_elsewhere())
         self.new_header = self._moved_directory()
         bad = {entry.grain // self.header.gtes_per_gt for entry in verdict.bad}
         self.doubtful = bad  # tables that no copy proves, or that have no place
@@ -56,8 +58,9 @@ class TableRepair:
 
     @property
     def is_possible(self) -> bool:
-        """Whether there is a second copy, and room for each directory."""
-        return len(self.verdict.copies) == 2 and all(map(self._is_usable, self.verdict.copies))
+        """Whether there are two copies, room for each directory, and no third that differs."""
+        copies = self.verdict.copies
+        return len(copies) == 2 and not self.is_contradicted and all(map(self._is_usable, copies))
 
     def _is_usable(self, copy: TableCopy) -> bool:
         """Whether the directory lies in the file, on nothing else."""
@@ -71,35 +74,44 @@ class TableRepair:
 
     # A directory that the header does not find
 
+    def _directories_elsewhere(self) -> Iterator[TableCopy]:
+        """What stands in the usual place of a directory that is not sound where the header has it.
+
+        Named as the copy whose place it would take.
+        """
+        if len(self.verdict.copies) < 2:
+            return
+        length = metadata_sectors(self.header)
+        usual = (self.header.rgd_offset + length, self.header.gd_offset - length)
+        for copy, sector in zip(self.verdict.copies, usual, strict=True):
+            if sector > 0 and sector != copy.sector and not self._is_sound(copy):
+                there = TableCopy(self.verdict.file, self.header, sector, copy.name)
+                if there.directory is not None and _is_as_made(there):
+                    yield there
+
     def _moved_directory(self) -> SparseHeader | None:
         """A header that leads to a perfect copy of the tables, where the present one does not."""
-        header, verdict = self.header, self.verdict
-        if len(verdict.copies) < 2 or verdict.bad or verdict.unsettled:
+        if self.verdict.bad or self.verdict.unsettled:
             return None
-        length = metadata_sectors(header)
-        primary, redundant = header.rgd_offset + length, header.gd_offset - length
-        if self._is_better_at(verdict.copies[0], primary):
-            return dataclasses.replace(header, gd_offset=primary)
-        if self._is_better_at(verdict.copies[1], redundant):
-            return dataclasses.replace(header, rgd_offset=redundant)
-        return None
+        perfect = next(filter(self._says_the_same, self._elsewhere), None)
+        if perfect is None:
+            return None
+        field = "gd_offset" if perfect.name == self.verdict.primary.name else "rgd_offset"
+        return dataclasses.replace(self.header, **{field: perfect.sector})
 
-    def _is_better_at(self, copy: TableCopy, sector: int) -> bool:
-        """Whether a directory is not sound, and a perfect one is at `sector`."""
-        if sector <= 0 or sector == copy.sector or self._is_sound(copy):
-            return False
-        there = TableCopy(self.verdict.file, self.header, sector, copy.name)
-        return there.directory is not None and self._is_perfect(there)
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether tables that the header does not lead to say something else: they may be right."""
+        return self.new_header is None and bool(self._elsewhere)
 
     def _is_sound(self, copy: TableCopy) -> bool:
         troubles = (self.verdict.missing[copy.name], self.misplaced[copy.name])
         return copy.directory is not None and not any(troubles) and not self.verdict.conflicts
 
-    def _is_perfect(self, copy: TableCopy) -> bool:
-        """Whether it is what layout.py makes, and holds what the verdict wants."""
+    def _says_the_same(self, copy: TableCopy) -> bool:
+        """Whether its tables hold what the verdict wants."""
         return all(
-            copy.place(number) == copy.usual_place(number)
-            and copy.table(number) == self.verdict.table(number)
+            copy.table(number) == self.verdict.table(number)
             for number in range(self.header.directory_entries)
         )
 
@@ -200,6 +212,12 @@ def _told(entries: t.Iterable[tuple[int, int]]) -> str:
     """`5: 128, 6: 256, …`: numbers and sectors."""
     texts = [f"{number}: {entry}" for number, entry in entries]
     return ", ".join([*texts[:_SHOWN], "…"] if len(texts) > _SHOWN else texts)
+
+
+def _is_as_made(copy: TableCopy) -> bool:
+    """Whether a directory is what layout.py makes."""
+    places = enumerate(copy.directory or ())
+    return all(place == copy.usual_place(number) for number, place in places)
 
 
 def _misplaced(verdict: TableVerdict) -> dict[str, list[int]]:

@@ -50,6 +50,7 @@ class GrainedExtent(GrainedDevice):
         self._fresh = fresh
         self._lock = threading.Lock()
         self._written = False
+        self._lost = False  # writes that did not get to the disk
         self._metadata: SectorRuns | None = None  # when it is first asked for
 
     def _file_sectors(self) -> int:
@@ -210,7 +211,14 @@ class GrainedExtent(GrainedDevice):
 
     def _barrier(self) -> None:
         if not self._fresh:
+            self._sync()
+
+    def _sync(self) -> None:
+        try:
             self.file.flush()
+        except BaseException:
+            self._lost = True  # the kernel tells it once: the next fsync succeeds without them
+            raise
 
     def _write_back(self) -> None:
         """The tables, behind the data that they name."""
@@ -224,7 +232,7 @@ class GrainedExtent(GrainedDevice):
         with self._lock:
             if self._written:
                 self._write_back()
-            self.file.flush()
+            self._sync()
 
     def close(self) -> None:
         if self.file.fileno() < 0:
@@ -232,8 +240,9 @@ class GrainedExtent(GrainedDevice):
         try:
             if self._written:
                 self.flush()
-                self.file.write(self.unclean_offset, b"\0")
-                self.file.flush()
+                if not self._lost:
+                    self.file.write(self.unclean_offset, b"\0")
+                    self.file.flush()
         finally:
             self.file.close()
 

@@ -111,7 +111,7 @@ class GrainTables:
         length = 4 * self._header.directory_entries
         if sector == 0 or sector * SECTOR + length > self._file.size:
             return None
-        return _entries(self._file.read(sector * SECTOR, length))
+        return entries_of(self._file.read(sector * SECTOR, length))
 
     def _flag(self, text: str) -> None:
         if text not in self.flags:
@@ -216,15 +216,18 @@ class GrainTables:
 
     def _reconcile(self, page: array[int], spare: array[int], first: int, i: int) -> array[int]:
         """Where both copies of a table are there and differ: what both allow."""
-        start = i * self._length
-        stop = start + min(self._length, self._grains - (first + i) * self._length)
-        one, other = page[start:stop], spare[start:stop]
-        if one == other:
+        start, end = i * self._length, (i + 1) * self._length
+        stop = min(end, start + self._grains - (first + i) * self._length)
+        if page[start:end] == spare[start:end]:
             return page
-        self._flag("the two copies of a grain table differ")
-        self._dirty.add(first + i)
         page = page[:] if page is self._empty_page else page
-        page[start:stop] = reconciled(one, other, self._space.end, self._header.unclean)
+        # Rubbish behind the capacity, even of one copy alone: who grows the extent must see it.
+        page[stop:end] = array("I", map(max, page[stop:end], spare[stop:end]))
+        one, other = page[start:stop], spare[start:stop]
+        if one != other:
+            self._flag("the two copies of a grain table differ")
+            self._dirty.add(first + i)
+            page[start:stop] = reconciled(one, other, self._space.end, self._header.unclean)
         return page
 
     def _is_plainly_empty(self, primary: array[int], first: int, count: int) -> bool:
@@ -270,7 +273,7 @@ class GrainTables:
             self._file.readinto(start, memoryview(buffer)[place : place + end - start])
         if buffer is None or is_zero(buffer, 0, len(buffer)):
             return self._empty_page
-        return _entries(buffer)
+        return entries_of(buffer)
 
     def _neighbours(
         self, directory: array[int], first: int, count: int
@@ -375,7 +378,8 @@ class GrainTables:
         self._directory_changed = False
 
 
-def _entries(data: bytearray) -> array[int]:
+def entries_of(data: bytearray) -> array[int]:
+    """Entries as they are in memory."""
     entries = array("I")
     entries.frombytes(data)
     if sys.byteorder == "big":

@@ -23,19 +23,6 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
-def disk_files(path: str | os.PathLike[str]) -> list[str]:
-    """The files of this disk alone, descriptor first, whether they are there or not.
-
-    None where a removal that was killed has just been finished. Raises NotADisk, UnsafePath and
-    what reading a descriptor raises.
-    """
-    real = os.path.realpath(path)
-    if finish_pending(real):
-        return []
-    with DescriptorFile(real) as store:
-        return store.files()
-
-
 def finish_pending(path: str | os.PathLike[str]) -> bool:
     """Complete what a killed job left of this disk; whether that has removed it.
 

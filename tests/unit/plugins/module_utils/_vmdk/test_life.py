@@ -22,7 +22,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.grow import grow_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.remove import (
-    disk_files,
+    check_removal,
     remove_disk,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
@@ -196,9 +196,9 @@ def test_remove_leaves_nothing(make_disk, small_split, tmp_path, disk_type):
     assert os.listdir(tmp_path) == ["other.vmdk"]
 
 
-def test_disk_files_lists_what_is_removed(make_disk, small_split, tmp_path):
+def test_check_tells_what_is_removed(make_disk, small_split, tmp_path):
     path = make_disk("disk.vmdk", "twoGbMaxExtentFlat", MIB)
-    assert sorted(disk_files(path)) == sorted(map(str, tmp_path.iterdir()))
+    assert sorted(check_removal(path)) == sorted(map(str, tmp_path.iterdir()))
 
 
 def test_remove_of_a_child_keeps_the_parent(make_disk, tmp_path, content_of):

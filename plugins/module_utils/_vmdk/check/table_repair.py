@@ -96,8 +96,9 @@ class TableRepair:
         perfect = next(filter(self._says_the_same, self._elsewhere), None)
         if perfect is None:
             return None
-        field = "gd_offset" if perfect.name == self.verdict.primary.name else "rgd_offset"
-        return dataclasses.replace(self.header, **{field: perfect.sector})
+        if perfect.name == self.verdict.primary.name:
+            return dataclasses.replace(self.header, gd_offset=perfect.sector)
+        return dataclasses.replace(self.header, rgd_offset=perfect.sector)
 
     @property
     def is_contradicted(self) -> bool:

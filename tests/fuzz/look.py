@@ -98,7 +98,7 @@ def _piece(disk: BlockDevice, place: int) -> bytes | None:
 
 def _check_zeros(disk: BlockDevice, run: Extent) -> None:
     length = min(run.length, 32 * PIECE)
-    for start in {run.offset, run.end - length}:
+    for start in (run.offset, run.end - length):
         require(read(disk, start, length) == bytes(length), f"{run} is not zero")
 
 

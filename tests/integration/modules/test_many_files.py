@@ -45,7 +45,7 @@ def raw(tmp_path):
     dice, path = random.Random(1), tmp_path / "source.raw"
     with open(path, "wb") as stream:
         stream.truncate(SIZE)
-        for _ in range(40):
+        for _turn in range(40):
             stream.seek(dice.randrange(0, SIZE - (1 << 20), 512))
             stream.write(dice.randbytes(100_000))
         stream.seek((2047 << 20) - 50_000)

@@ -102,6 +102,12 @@ disk:
     path: /srv/archive/web01.vmdk
     disk_type: streamOptimized
     size: 10737418240
+space_needed:
+  description: Bytes that the files of O(dest) take at most, by what the source says it holds. Check
+    mode tells it beforehand.
+  returned: when something is copied
+  type: int
+  sample: 1645215744
 transfer:
   description: What the copy cost, in bytes and seconds.
   returned: when something was copied

@@ -14,7 +14,7 @@ author:
 description:
   - Reads what a disk says of itself (type, capacity, extents, chain of parents, content ids,
     geometry, data base) and what can be seen of it (allocated bytes, health).
-  - On request also its partitions and volumes, and the digest of its content.
+  - On request also its partitions and volumes, where it has content, and the digest of that.
   - Never writes. The disk may be a VMDK, a raw file, a block device, or lie in a restore point.
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes.info
@@ -31,6 +31,12 @@ options:
   partitions:
     description:
       - Return the partitions and the file systems on them as well.
+    type: bool
+    default: false
+  blocks:
+    description:
+      - Return where the disk has content as well, its parents included. What is between the runs
+        reads as zeros.
     type: bool
     default: false
   digest:
@@ -140,6 +146,12 @@ disk:
       elements: dict
       sample: [{number: 1, type: Linux filesystem, fs: ext4, label: root,
         uuid: 0d8a8f0e-58a6-4b7d-a4b7-0e2f6a1c7d11, start: 1048576, size: 10735304192}]
+    blocks:
+      description: Runs of content, in bytes and in order.
+      returned: when O(blocks=true)
+      type: list
+      elements: dict
+      sample: [{offset: 0, length: 65536}, {offset: 1048576, length: 4194304}]
     digest:
       description: SHA-256 of the content.
       returned: when O(digest=true)
@@ -160,7 +172,12 @@ def make_plan(module: VmdkModule) -> Plan:
     """Reading is all there is to do."""
     params = module.params
     with module.access.open(params["path"]) as disk:
-        facts = inspect(disk, partitions=params["partitions"], with_digest=params["digest"])
+        facts = inspect(
+            disk,
+            partitions=params["partitions"],
+            blocks=params["blocks"],
+            with_digest=params["digest"],
+        )
     return nothing_to_do({}, {"disk": facts})
 
 
@@ -172,6 +189,7 @@ def main() -> None:
             **ALLOW_OUTSIDE_SPEC,
             "path": {"type": "str", "required": True},
             "partitions": {"type": "bool", "default": False},
+            "blocks": {"type": "bool", "default": False},
             "digest": {"type": "bool", "default": False},
         },
         supports_check_mode=True,

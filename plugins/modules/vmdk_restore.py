@@ -114,6 +114,12 @@ restore_point:
     id: 20261122T020000Z-3f9a2c1b
     name: before-upgrade
     created: "2026-11-22T02:00:00Z"
+space_needed:
+  description: Bytes that the files of O(dest) take at most, by what the source says it holds. Check
+    mode tells it beforehand.
+  returned: when something is copied
+  type: int
+  sample: 1645215744
 transfer:
   description: What the restore cost, in bytes and seconds.
   returned: when something was restored

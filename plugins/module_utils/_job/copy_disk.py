@@ -19,6 +19,7 @@ from .._vmdk.extents.header import SECTOR
 from .._vmdk.opening.disk import Disk
 from .inspect_disk import inspect, is_point
 from .plan import Plan, Result, nothing_to_do
+from .space import space_needed
 from .spec import disk_spec
 from .target import Target, check, exists, refuse_own_files, write
 
@@ -50,8 +51,9 @@ def plan_copy(request: CopyRequest) -> Plan:
     with request.access.open(request.src) as source:
         refuse_own_files(source, dest.text)
         target = Target(dest, _spec(request, source, dest), replace=request.force)
+        needed = space_needed(source, target)
         if not there:
-            return _plan_write(request, target, before={})
+            return _plan_write(request, target, {}, needed)
         with request.access.open(request.dest) as present:
             before = inspect(present)
             difference = _difference(source, present, target, request.disk_type)
@@ -63,7 +65,7 @@ def plan_copy(request: CopyRequest) -> Plan:
             path=dest.text,
             hint=f"Use force: true to replace it with the content of {request.src}.",
         )
-    return _plan_write(request, target, before)
+    return _plan_write(request, target, before, needed)
 
 
 def _check_type(request: CopyRequest, dest: Reference) -> None:
@@ -119,7 +121,7 @@ def _difference(
     return None if offset is None else f"differs from the source from byte {offset} on"
 
 
-def _plan_write(request: CopyRequest, target: Target, before: Result) -> Plan:
+def _plan_write(request: CopyRequest, target: Target, before: Result, needed: int) -> Plan:
     check(target)
 
     def apply() -> Result:
@@ -128,10 +130,12 @@ def _plan_write(request: CopyRequest, target: Target, before: Result) -> Plan:
             with request.access.open(request.dest) as copied:
                 if request.verify:
                     _verify(source, copied)
-                return {"disk": inspect(copied), "transfer": transfer.as_dict()}
+                done = {"disk": inspect(copied), "transfer": transfer.as_dict()}
+                return {**done, "space_needed": needed}
 
     after = target.facts()
-    return Plan(before=before, after=after, result={"disk": after}, apply=apply)
+    result = {"disk": after, "space_needed": needed}
+    return Plan(before=before, after=after, result=result, apply=apply)
 
 
 def _verify(source: AnyDisk, copied: AnyDisk) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import typing as t
 
 from .._device.compare import digest
+from .._device.errors import InvalidRequest
+from .._device.extent import Kind
 from .._device.raw import RawDevice
 from .._guest.volumes import list_volumes
 from .._vmdk.opening.disk import Disk
@@ -19,9 +21,16 @@ if t.TYPE_CHECKING:
     from .plan import Result
 
 
-def inspect(disk: AnyDisk, *, partitions: bool = False, with_digest: bool = False) -> Result:
+_MANY_BLOCKS = 100_000  # runs; more would choke Ansible
+
+
+def inspect(
+    disk: AnyDisk, *, partitions: bool = False, blocks: bool = False, with_digest: bool = False
+) -> Result:
     """The `disk` value of module results."""
     facts = _facts(disk)
+    if blocks:
+        facts["blocks"] = _blocks(disk)
     if partitions:
         facts["partitions"] = [volume.as_dict() for volume in list_volumes(disk)]
     if with_digest:
@@ -36,6 +45,28 @@ def _facts(disk: AnyDisk) -> Result:
     if isinstance(disk, RawDevice):
         facts["allocated"] = disk.size if disk.file.is_block_device else disk.file.allocated()
     return {**facts, "extents": [], "chain": [disk.name], "flags": []}
+
+
+def _blocks(disk: AnyDisk) -> list[Result]:
+    """Where there is content: runs in bytes, none beside the next."""
+    found: list[Result] = []
+    end = -1
+    for run in disk.extents():
+        if run.kind is not Kind.DATA:
+            continue
+        if run.offset == end:
+            found[-1]["length"] += run.length
+        else:
+            found.append({"offset": run.offset, "length": run.length})
+        end = run.end
+        if len(found) > _MANY_BLOCKS:
+            raise InvalidRequest(
+                "is in too many pieces for a result",
+                path=disk.name,
+                expected=f"at most {_MANY_BLOCKS} runs of content",
+                hint="Ask without blocks.",
+            )
+    return found
 
 
 def disk_type_of(disk: AnyDisk) -> str:

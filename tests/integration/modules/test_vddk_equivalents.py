@@ -27,7 +27,7 @@ SIZE = 8 * MIB
 JUDGES = {}
 READS = {  # these change nothing
     *("Open", "Open: READ_ONLY", "GetInfo", "Read", "QueryAllocatedBlocks", "ReadMetadata", "-e"),
-    *("GetMetadataKeys", "SpaceNeededForClone", "IsAttachPossible", "GetErrorText"),
+    *("GetMetadataKeys", "IsAttachPossible", "GetErrorText"),
 }
 FAILS = {"IsAttachPossible": "ChainMismatch", "GetErrorText": "MissingLink"}
 
@@ -138,6 +138,10 @@ def run_task(modules, room, digest_of_tree, name):
         assert after == before
         return
     assert not done.get("failed"), done
+    if only_check:
+        assert after == before
+        JUDGES[name](seen, arguments, done)
+        return
     assert done["changed"] is foretold["changed"] is (name not in READS), (foretold, done)
     assert (after != before) is done["changed"]
     for key in {"path", "size", "disk_type", "adapter_type"} & set(foretold.get("disk", {})):
@@ -269,10 +273,22 @@ def is_described(seen, arguments, done):
     assert len(disk["extents"]) == len(disk["chain"]) == 1
 
 
-@judge("QueryAllocatedBlocks", "SpaceNeededForClone")
+@judge("QueryAllocatedBlocks")
+def is_mapped(seen, arguments, done):
+    content = bytearray(seen.before["base-000001.vmdk"])
+    for run in done["disk"]["blocks"]:
+        assert any(content[run["offset"] : run["offset"] + run["length"]])
+        content[run["offset"] : run["offset"] + run["length"]] = bytes(run["length"])
+    assert not any(content)
+    assert done["disk"]["allocated"] == seen.du("base-000001.vmdk")
+
+
+@judge("SpaceNeededForClone")
 def is_measured(seen, arguments, done):
-    assert done["disk"]["allocated"] == seen.du("web01.vmdk")
-    assert done["disk"]["size"] == seen.info("web01.vmdk")[0]
+    copy = seen.room.parent / "by-qemu.vmdk"
+    options = ["-O", "vmdk", "-o", f"subformat={arguments['disk_type']}"]
+    subprocess.run(["qemu-img", "convert", *options, arguments["src"], str(copy)], check=True)
+    assert copy.stat().st_size <= done["space_needed"] < 1.2 * copy.stat().st_size
 
 
 @judge("Read")

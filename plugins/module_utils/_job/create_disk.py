@@ -110,7 +110,7 @@ def _plan_existing(request: CreateRequest, before: Result, size: int | None) -> 
         if keys:  # first: the geometry of a grown disk depends on the adapter
             set_metadata(request.path, keys)
         if size is not None:
-            grow_disk(request.path, size)
+            grow_disk(request.path, size, allow_outside=request.access.allow_outside)
         return _inspected(request)
 
     return Plan(before=before, after=after, result={"disk": after}, apply=apply)
@@ -119,7 +119,8 @@ def _plan_existing(request: CreateRequest, before: Result, size: int | None) -> 
 def _require_free(request: CreateRequest, size: int | None, keys: dict[str, str]) -> None:
     """Whatever keeps apply() from the disk is told now, in check mode too."""
     if size is not None:
-        open_disk(request.path, writable=True).close()
+        with open_disk(request.path, writable=True, allow_outside=request.access.allow_outside):
+            pass
     if keys:
         check_metadata(request.path, keys)
 

@@ -98,7 +98,7 @@ def _look(request: ResizeRequest, disk: AnyDisk) -> Growth | None:
 def _resize(
     request: ResizeRequest, place: WorkPlace | None, before: Result, planned: Growth | None
 ) -> Result:
-    changed = grow_disk(request.path, request.size)
+    changed = grow_disk(request.path, request.size, allow_outside=request.access.allow_outside)
     result: Result = {}
     if planned is not None and place is not None:
         done = _grow_volume(request, place)

@@ -337,3 +337,22 @@ def test_killed_at_any_moment_and_run_again(modules, guest, judge, tmp_path, kin
         modules.vmdk_resize(**options)
         assert judge(kind, path) > 500 * MIB
         assert not modules.vmdk_resize(**options)["changed"]
+
+
+@pytest.mark.parametrize("module", ["vmdk_resize", "vmdk_create"])
+def test_extent_outside_of_the_folder_grows_where_that_is_allowed(
+    modules, make_disk, tmp_path, tmp_path_factory, module
+):
+    path, pool = make_disk("web01.vmdk", "vmfs"), tmp_path_factory.mktemp("pool")
+    flat = pool / "web01-flat.vmdk"
+    (tmp_path / "web01-flat.vmdk").rename(flat)
+    path.write_text(path.read_text().replace('"web01-flat.vmdk', f'"{flat}'))
+    before = flat.read_bytes()
+    wanted = {"path": path, "size": "48MiB"}
+    for check_mode in (True, False):
+        failed = modules.fail(module, check_mode=check_mode, **wanted)
+        assert failed["error"]["kind"] == "UnsafePath"
+    assert modules.run(module, allow_outside=[str(pool)], **wanted)["changed"]
+    run("qemu-img", "convert", "-O", "raw", path, tmp_path / "raw")
+    assert (tmp_path / "raw").read_bytes() == before + bytes(8 * MIB)
+    assert not modules.run(module, allow_outside=[str(pool)], **wanted)["changed"]

@@ -49,6 +49,8 @@ from ..opening.lazy import opened
 from .building import new_file, new_flat, new_sparse
 
 if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..descriptor.extent_line import ExtentLine
     from ..opening.disk import Disk, Link
 
@@ -56,18 +58,20 @@ _VMFS_FLAT = (VMFS_THIN, "vmfsPreallocated", "vmfsEagerZeroedThick", "vmfsThick"
 _GROWABLE = (*SPARSE_TYPES, *FLAT_TYPES, *_VMFS_FLAT, VMFS_SPARSE)
 
 
-def grow_disk(path: str | os.PathLike[str], size: int) -> bool:
+def grow_disk(
+    path: str | os.PathLike[str], size: int, *, allow_outside: Sequence[str] = ()
+) -> bool:
     """Make a disk `size` bytes; what is new reads as zeros. False if it has that size already.
 
     Raises InvalidRequest for a smaller size, a child or a disk with children; UnsupportedDisk for
     streams.
     """
     real = os.path.realpath(path)
-    with open_disk(real) as disk:
+    with open_disk(real, allow_outside=allow_outside) as disk:
         if size == disk.size:
             return False
         check_growth(disk, size)
-    with open_disk(real, writable=True) as disk:
+    with open_disk(real, writable=True, allow_outside=allow_outside) as disk:
         _grow(disk, size // SECTOR)
     return True
 

@@ -249,10 +249,11 @@ class SparseCheck:
         message = f"{verdict.unused} sectors of the file belong to no grain"
         # qemu marks a grain as zeros and leaves its data where it was: there it proves nothing.
         place = None if self.header.has_zeroed_grains else verdict.unnamed_data()
-        # Without the unclean mark; with it, a first write may have been cut off.
-        if place is not None and not verdict.grains and not self.header.unclean:
-            message += ", and the tables name no grain at all: they were lost with all content"
-            return self._found("unused-space", ERROR, message, place * SECTOR, how=LOST)
+        if place is not None and not verdict.grains:
+            # Once the unclean mark is gone, both look alike.
+            message += ", and the tables name no grain at all: the first write was cut off, or"
+            message += " the tables were lost with all content"
+            return self._found("unused-space", WARNING, message, place * SECTOR, how=LOST)
         if place is not None or verdict.conflicts or verdict.missing_any:
             message += ": a killed job left them, or both copies of the tables have lost entries"
             offset = None if place is None else place * SECTOR

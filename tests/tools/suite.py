@@ -1,11 +1,16 @@
 # Copyright (c) 2026 the vdisk.lifecycle authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run make targets one after the other, all even if one fails, and end with what came out."""
+"""Run make targets one after the other, all even if one fails, and end with what came out.
+
+`integration+sanity` runs two at once: what the second prints comes when both have ended.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -18,20 +23,36 @@ def main() -> None:
     for old in REPORTS.glob("*.xml"):
         old.unlink()
     lines, failed = [], []
-    for target in sys.argv[1:]:
-        print(f"\n==== make {target}", flush=True)
-        started = time.monotonic()
-        code = subprocess.run(["make", target], check=False).returncode
-        lines.append(
-            f"{target:<12} {'FAILED' if code else 'ok':<7} {time.monotonic() - started:5.0f} s"
-        )
-        if code:
-            failed.append(target)
+    for group in sys.argv[1:]:
+        for target, code, seconds in run(group.split("+")):
+            lines.append(f"{target:<12} {'FAILED' if code else 'ok':<7} {seconds:5.0f} s")
+            if code:
+                failed.append(target)
     print("\n==== totals", *lines, sep="\n")
     counts = count_tests()
     print("{passed} passed, {failed} failed, {skipped} skipped".format_map(counts))
     if failed:
         raise SystemExit(f"failed: {', '.join(failed)}")
+
+
+def run(targets: list[str]) -> list[tuple[str, int, float]]:
+    """(target, exit code, seconds) of each; the first one prints at once."""
+    first, *others = targets
+    started = time.monotonic()
+    with contextlib.ExitStack() as logs:
+        running = {name: logs.enter_context(tempfile.TemporaryFile()) for name in others}
+        beside = [
+            (name, log, subprocess.Popen(["make", name], stdout=log, stderr=subprocess.STDOUT))
+            for name, log in running.items()
+        ]
+        print(f"\n==== make {first}", flush=True)
+        code = subprocess.run(["make", first], check=False).returncode
+        done = [(first, code, time.monotonic() - started)]
+        for name, log, process in beside:
+            done.append((name, process.wait(), time.monotonic() - started))
+            log.seek(0)
+            print(f"\n==== make {name}\n{log.read().decode(errors='replace')}", flush=True)
+    return done
 
 
 def count_tests() -> Counter[str]:

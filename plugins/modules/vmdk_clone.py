@@ -103,8 +103,8 @@ disk:
     disk_type: streamOptimized
     size: 10737418240
 space_needed:
-  description: Bytes that the files of O(dest) take at most, by what the source says it holds. Check
-    mode tells it beforehand.
+  description: Bytes that the files of O(dest) take at most, by what the source says it holds,
+    without what the file system needs for itself. Check mode tells it beforehand.
   returned: when something is copied
   type: int
   sample: 1645215744

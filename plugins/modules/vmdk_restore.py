@@ -115,8 +115,8 @@ restore_point:
     name: before-upgrade
     created: "2026-11-22T02:00:00Z"
 space_needed:
-  description: Bytes that the files of O(dest) take at most, by what the source says it holds. Check
-    mode tells it beforehand.
+  description: Bytes that the files of O(dest) take at most, by what the source says it holds,
+    without what the file system needs for itself. Check mode tells it beforehand.
   returned: when something is copied
   type: int
   sample: 1645215744

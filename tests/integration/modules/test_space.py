@@ -9,6 +9,7 @@ import random
 import pytest
 
 MIB = 1 << 20
+BOOKKEEPING = 64 << 10  # blocks that the file system adds to a file in many pieces
 TYPES = [
     "monolithicSparse",
     "monolithicFlat",
@@ -38,7 +39,7 @@ def test_what_is_told_is_enough_and_not_far_too_much(modules, source, space, tmp
     told = modules.vmdk_clone(check_mode=True, **arguments)["space_needed"]
     assert modules.vmdk_clone(**arguments)["space_needed"] == told
     _size, taken = space(dest)
-    assert taken <= told
+    assert taken <= told + BOOKKEEPING
     if disk_type != "streamOptimized":  # where the zeros around the bytes take nothing
         assert told < 1.25 * taken + MIB
 
@@ -50,4 +51,5 @@ def test_a_raw_copy_of_a_child_counts_its_whole_chain(modules, source, tmp_path)
     modules.vmdk_data(path=child, offset="39MiB", content="new")
     dest = tmp_path / "copy.img"
     told = modules.vmdk_clone(src=child, dest=dest)["space_needed"]
-    assert dest.stat().st_blocks * 512 <= told <= 40 * MIB
+    assert dest.stat().st_blocks * 512 <= told + BOOKKEEPING
+    assert told <= 40 * MIB

@@ -53,7 +53,7 @@ def run_ours(verb: str, url: str, disk: str) -> None:
     from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository import (
         repository as repositories,
     )
-    from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.writer import (
+    from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write.source import (
         DiskSource,
         Source,
     )

@@ -17,7 +17,7 @@ import uuid
 
 import pytest
 
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.open_store import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.open import (
     open_store,
 )
 

@@ -27,17 +27,26 @@ OPTIONAL = {  # third-party modules, and the rooms that may ask for them
     "obstore": {"_repository"},
     "mfusepy": {"_guest"},
 }
-ROOMS_OF_VMDK = {  # inside _vmdk/ too: each room, and those it may import
-    "files": set(),
-    "descriptor": set(),
-    "extents": {"descriptor", "files"},
-    "stream": {"extents"},
-    "opening": {"descriptor", "files", "extents", "stream"},
-    "life": {"descriptor", "files", "extents", "stream", "opening"},
-    "redo": {"descriptor", "files", "extents", "opening", "life"},
-    "compact": {"files", "extents", "opening", "life"},
-    "check": {"descriptor", "files", "extents", "stream", "opening"},
-    "salvage": {"descriptor", "files", "extents", "stream", "check"},
+ROOMS = {  # inside these too: each room, and those it may import
+    "_vmdk": {
+        "files": set(),
+        "descriptor": set(),
+        "extents": {"descriptor", "files"},
+        "stream": {"extents"},
+        "opening": {"descriptor", "files", "extents", "stream"},
+        "life": {"descriptor", "files", "extents", "stream", "opening"},
+        "redo": {"descriptor", "files", "extents", "opening", "life"},
+        "compact": {"files", "extents", "opening", "life"},
+        "check": {"descriptor", "files", "extents", "stream", "opening"},
+        "salvage": {"descriptor", "files", "extents", "stream", "check"},
+    },
+    "_repository": {
+        "store": {"libraries"},
+        "format": {"libraries", "store"},
+        "read": {"access", "format"},
+        "write": {"access", "format", "read"},
+        "keep": {"access", "format", "read", "store", "write"},
+    },
 }
 FILES = sorted(ENGINE.glob("_*/**/*.py"))
 
@@ -72,16 +81,16 @@ def test_arrows_point_down(path):
 
 @pytest.mark.parametrize(
     "path",
-    sorted((ENGINE / "_vmdk").glob("*/*.py")),
+    [path for package in ROOMS for path in sorted((ENGINE / package).glob("*/*.py"))],
     ids=lambda path: f"{path.parent.name}/{path.name}",
 )
-def test_rooms_of_the_disk_engine(path):
-    room = path.parent.name
+def test_rooms_of_a_package(path):
+    may = ROOMS[path.parts[-3]][path.parent.name]
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level == 2:
             other = (node.module or node.names[0].name).split(".")[0]
-            assert other in ROOMS_OF_VMDK[room], f"{path} imports {other}"
+            assert other in may, f"{path} imports {other}"
 
 
 def test_init_files_are_empty():

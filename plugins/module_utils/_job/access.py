@@ -14,9 +14,9 @@ from .._transport.reference import Reference, Road, parse
 
 if t.TYPE_CHECKING:
     from .._device.raw import RawDevice
-    from .._repository.manifest import RestorePoint
-    from .._repository.points import PointRef
-    from .._repository.reader import PointDevice
+    from .._repository.format.manifest import RestorePoint
+    from .._repository.read.points import PointRef
+    from .._repository.read.reader import PointDevice
     from .._repository.repository import Repository
     from .._vmdk.opening.disk import Disk
 

@@ -14,14 +14,14 @@ import uuid
 
 from .._device.errors import DiskExists
 from .._device.progress import Silent
-from .._repository.writer import DiskSource, Source
+from .._repository.write.source import DiskSource, Source
 from .._vmdk.opening.disk import Disk
 from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
 
 if t.TYPE_CHECKING:
     from .._device.progress import Progress
-    from .._repository.manifest import RestorePoint
+    from .._repository.format.manifest import RestorePoint
     from .access import Access, AnyDisk
 
 _NAMESPACE = uuid.UUID("6f1c7c5e-3a52-4d0b-9d5f-5c3d6a0f9b17")  # of ids made here (RFC 9562, v5)

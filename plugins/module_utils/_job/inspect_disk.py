@@ -5,18 +5,19 @@
 
 from __future__ import annotations
 
+import itertools
 import typing as t
 
 from .._device.compare import digest
 from .._device.errors import InvalidRequest
-from .._device.extent import Kind
+from .._device.extent import Kind, merge
 from .._device.raw import RawDevice
 from .._guest.volumes import list_volumes
 from .._vmdk.opening.disk import Disk
 from .._vmdk.opening.info import describe
 
 if t.TYPE_CHECKING:
-    from .._repository.reader import PointDevice
+    from .._repository.read.reader import PointDevice
     from .access import AnyDisk
     from .plan import Result
 
@@ -49,24 +50,16 @@ def _facts(disk: AnyDisk) -> Result:
 
 def _blocks(disk: AnyDisk) -> list[Result]:
     """Where there is content: runs in bytes, none beside the next."""
-    found: list[Result] = []
-    end = -1
-    for run in disk.extents():
-        if run.kind is not Kind.DATA:
-            continue
-        if run.offset == end:
-            found[-1]["length"] += run.length
-        else:
-            found.append({"offset": run.offset, "length": run.length})
-        end = run.end
-        if len(found) > _MANY_BLOCKS:
-            raise InvalidRequest(
-                "is in too many pieces for a result",
-                path=disk.name,
-                expected=f"at most {_MANY_BLOCKS} runs of content",
-                hint="Ask without blocks.",
-            )
-    return found
+    runs = (run for run in merge(disk.extents()) if run.kind is Kind.DATA)
+    found = list(itertools.islice(runs, _MANY_BLOCKS + 1))
+    if len(found) > _MANY_BLOCKS:
+        raise InvalidRequest(
+            "is in too many pieces for a result",
+            path=disk.name,
+            expected=f"at most {_MANY_BLOCKS} runs of content",
+            hint="Ask without blocks.",
+        )
+    return [{"offset": run.offset, "length": run.length} for run in found]
 
 
 def disk_type_of(disk: AnyDisk) -> str:

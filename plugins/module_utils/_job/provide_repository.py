@@ -8,8 +8,8 @@ from __future__ import annotations
 import dataclasses
 
 from .._device.errors import InvalidRequest
-from .._repository.config import VERSION
-from .._repository.removal import check_removable, remove_repository
+from .._repository.format.config import VERSION
+from .._repository.keep.removal import check_removable, remove_repository
 from .._repository.repository import Repository, check_new, create_repository, repository_exists
 from .plan import Plan, Result, nothing_to_do
 

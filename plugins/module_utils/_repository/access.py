@@ -8,15 +8,15 @@ from __future__ import annotations
 import typing as t
 
 from .._device.errors import InvalidRequest, RepositoryDamaged
-from .chunk import Codec
-from .map import LARGEST, ChunkMap, chunk_count
-from .pack import PackReader
+from .format.chunk import Codec
+from .format.map import LARGEST, ChunkMap, chunk_count
+from .format.pack import PackReader
 
 if t.TYPE_CHECKING:
-    from .config import Config
-    from .manifest import PointDisk
-    from .store import Store
-    from .subkeys import SubKeys
+    from .format.config import Config
+    from .format.manifest import PointDisk
+    from .format.subkeys import SubKeys
+    from .store.protocol import Store
 
 
 class Access:

@@ -10,25 +10,26 @@ import os
 import typing as t
 
 from .._device.errors import DiskExists, InvalidRequest, RepositoryDamaged
-from . import config as configuration
-from . import keys
 from .access import Access
-from .index import load_index
-from .manifest import PREFIX as POINTS
-from .open_store import open_store
-from .points import PointRef, disk_of, find_point, load_points, of_source
-from .reader import PointDevice
-from .scan import root_of_device
-from .subkeys import MASTER_BYTES, SubKeys
-from .writer import Backup
+from .format import config as configuration
+from .format import keys
+from .format.manifest import PREFIX as POINTS
+from .format.subkeys import MASTER_BYTES, SubKeys
+from .read.points import PointRef, disk_of, find_point, load_points, of_source
+from .read.reader import PointDevice
+from .store.open import open_store
+from .write.backup import Backup
+from .write.index import load_index
+from .write.scan import root_of_device
 
 if t.TYPE_CHECKING:
     from .._device.progress import Progress
-    from .config import Config
-    from .keys import Passphrase
-    from .manifest import RestorePoint
-    from .store import Store
-    from .writer import BackupResult, DiskSource, Source
+    from .format.config import Config
+    from .format.keys import Passphrase
+    from .format.manifest import RestorePoint
+    from .store.protocol import Store
+    from .write.backup import BackupResult
+    from .write.source import DiskSource, Source
 
 
 class Repository:

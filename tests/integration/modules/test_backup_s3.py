@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.open_store import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.open import (
     open_store,
 )
 

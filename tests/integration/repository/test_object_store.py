@@ -16,15 +16,17 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     TransportUnavailable,
     TruncatedDisk,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository import objects
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.open_store import (
-    open_store,
-)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.repository import (
     Repository,
     create_repository,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store import Stored
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store import objects
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.open import (
+    open_store,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.protocol import (
+    Stored,
+)
 
 
 @pytest.fixture

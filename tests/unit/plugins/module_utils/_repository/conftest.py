@@ -13,12 +13,12 @@ import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.device import read
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.memory import MemoryDevice
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository import keys
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format import keys
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.repository import (
     Repository,
     create_repository,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.writer import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write.source import (
     DiskSource,
     Source,
 )

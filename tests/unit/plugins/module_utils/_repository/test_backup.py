@@ -10,7 +10,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     DiskExists,
     InvalidRequest,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.writer import Source
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write.source import Source
 
 
 @pytest.fixture

@@ -16,12 +16,15 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import DiskIOError
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository import local, pack
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.local import LocalStore
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format import pack
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.repository import (
     Repository,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.writer import Source
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store import local
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.local import (
+    LocalStore,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write.source import Source
 
 
 class Cut(Exception):
@@ -130,9 +133,10 @@ def back_up_until(operation, after, helper, disk, source):
 CHILD = """
 import sys
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.raw import RawDevice
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository import keys, pack
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format import keys
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format import pack
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.repository import *
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.writer import *
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write.source import *
 keys.COST = (16, 8, 1)
 pack.LARGEST = 1 << 20
 url, path, source_id = sys.argv[1:]

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository import (
-    keys,
-    repository,
-    writer,
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository import repository
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format import keys
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write import (
+    backup,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.writer import Source
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write.source import Source
 
 DOCUMENT = Path(__file__).parents[5] / "docs" / "repository-format.md"
 BEGIN = "<!-- example begins: made by test_format_document.py -->\n"
@@ -46,7 +46,7 @@ def no_chance(monkeypatch, helpers):
 
     clock = types.SimpleNamespace(datetime=_Clock, timezone=datetime.timezone)
     monkeypatch.setattr(os, "urandom", urandom)
-    monkeypatch.setattr(writer, "datetime", clock)
+    monkeypatch.setattr(backup, "datetime", clock)
     monkeypatch.setattr(repository, "datetime", clock)
     monkeypatch.setattr(keys, "COST", helpers.REAL_COST)
 

@@ -13,6 +13,10 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     RepositoryDamaged,
     WrongKey,
 )
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format.sealed import seal
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format.subkeys import (
+    checksum,
+)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.repository import (
     Repository,
 )
@@ -90,11 +94,6 @@ def test_the_real_cost_is_sane(helpers):
 
 
 def test_a_cost_that_would_eat_the_memory_is_refused(encrypted, tmp_path):
-    from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.sealed import seal
-    from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.subkeys import (
-        checksum,
-    )
-
     (file,) = (tmp_path / "repository/keys").iterdir()
     facts = json.loads(file.read_bytes())
     del facts["signature"]

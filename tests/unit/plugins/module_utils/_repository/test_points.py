@@ -11,11 +11,13 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     RepositoryDamaged,
     RestorePointNotFound,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.manifest import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format.manifest import (
     PointDisk,
     RestorePoint,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.points import find_point
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.read.points import (
+    find_point,
+)
 
 
 def point(day, source="web", source_name="web01", name=None, problem=None, tail="00000001"):

@@ -19,8 +19,9 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     RestorePointNotFound,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.memory import MemoryDevice
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository import pack, reader
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.chunk import Codec
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format import pack
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format.chunk import Codec
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.read import reader
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import InvalidRequest
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.removal import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.keep.removal import (
     remove_repository,
 )
 

@@ -123,7 +123,9 @@ def test_it_stands_alone():
 
 
 def test_it_refuses_a_name_that_two_sources_share(either, data, tmp_path):
-    from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.writer import Source
+    from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write.source import (
+        Source,
+    )
 
     points = [either.back_up(data, Source("disk", name, name), name="n").point for name in "ab"]
     result = restore(either, "n", "disk0", tmp_path / "out")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import re
 import subprocess
@@ -19,11 +20,11 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     RepositoryNotFound,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.memory import MemoryDevice
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository import (
-    local,
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.keep import removal
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store import local
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write import (
+    backup,
     moment,
-    removal,
-    writer,
 )
 
 
@@ -38,7 +39,7 @@ def clock_says(monkeypatch):
                 return cls(*when, tzinfo=tz)
 
         fake = types.SimpleNamespace(datetime=Clock, timezone=datetime.timezone)
-        monkeypatch.setattr(writer, "datetime", fake)
+        monkeypatch.setattr(backup, "datetime", fake)
 
     return say
 
@@ -66,11 +67,11 @@ def test_the_time_on_the_clock_is_kept_beside_the_order(either, clock_says):
     )
 
 
-def test_another_source_goes_by_the_clock(either, clock_says):
+def test_another_source_goes_by_the_clock(either, helpers, clock_says):
     clock_says(2031, 1, 1)
     either.back_up(b"old")
     clock_says(2026, 11, 22, 2)
-    other = writer.Source("disk", "db", "db01")
+    other = dataclasses.replace(helpers.WEB, id="db", name="db01")
     assert either.back_up(b"new", other).point.exact == "2026-11-22T02:00:00.000000Z"
 
 

@@ -20,10 +20,6 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     RepositoryNotFound,
     TruncatedDisk,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.local import LocalStore
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.open_store import (
-    open_store,
-)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.repository import (
     Repository,
     create_repository,
@@ -31,7 +27,15 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.reposi
     repository_exists,
     repository_is_empty,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store import Stored
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.local import (
+    LocalStore,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.open import (
+    open_store,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.protocol import (
+    Stored,
+)
 
 
 @pytest.fixture

@@ -15,7 +15,13 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     UnsupportedDisk,
     WrongKey,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.pack import BlobKind
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format import config
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format.pack import (
+    BlobKind,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format.subkeys import (
+    SubKeys,
+)
 
 
 @pytest.fixture
@@ -189,9 +195,6 @@ def test_a_backup_goes_on_beside_a_damaged_manifest(victim):
 
 def test_a_repository_that_lost_its_encryption_by_a_stroke_of_the_pen_is_refused(encrypted):
     from pathlib import Path
-
-    from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository import config
-    from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.subkeys import SubKeys
 
     plain = config.Config(encrypted.open().config.repository_id, "", "none", 1 << 20)
     (Path(encrypted.url) / "repo.json").write_bytes(config.encode(plain, SubKeys(None).sign))

@@ -291,6 +291,21 @@ def test_shared_grain_is_not_written(make_disk, shift):
     disk.close()
 
 
+@pytest.mark.parametrize("hole", [0, 1])
+def test_shared_grain_one_step_behind_a_hole_is_not_written(make_disk, hole):
+    """The entries 0 and 128, or 1 and 129, look like neighbours in the file, and are none."""
+    path = make_disk("disk.vmdk", "monolithicSparse", MIB, {0: b"a" * (4 * GRAIN)})
+    with path.open("r+b") as file:  # version 2, and entries of 1 are zeroed grains (TN p.7)
+        file.seek(4)
+        file.write(struct.pack("<II", 2, struct.unpack_from("<I", path.read_bytes(), 8)[0] | 4))
+    for grain, sector in enumerate((hole, hole + 128, hole + 128)):
+        _set_entry(path, grain, sector)
+    disk = open_disk(path, writable=True)
+    with pytest.raises(CorruptDisk, match=r"grains \d and \d lie in the same place"):
+        disk.write(8 * GRAIN, b"x")
+    disk.close()
+
+
 # Descriptors
 
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .._device.errors import (
+from ..._device.errors import (
     AmbiguousRestorePoint,
     DiskError,
     RepositoryDamaged,
     RestorePointNotFound,
 )
-from .manifest import PREFIX, RestorePoint, decode
+from ..format.manifest import PREFIX, RestorePoint, decode
 
 if t.TYPE_CHECKING:
-    from .access import Access
+    from ..access import Access
 
 LATEST = "latest"
 _SHOWN = 5  # points that an error message lists

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import typing as t
 
+from ..format.map import GROUP, NO_ID, MapRef, chunk_count, encode_map, group_count, root_of
+from ..format.pack import BlobKind
 from .index import PLACE
-from .map import GROUP, NO_ID, MapRef, chunk_count, encode_map, group_count, root_of
-from .pack import BlobKind
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .access import Access
+    from ..access import Access
+    from ..format.pack import Location
     from .index import Index
-    from .pack import Location
     from .stream import PackStream
 
 

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from .._device.errors import DiskError, DiskInUse, InvalidRequest
-from .config import KEY
-from .manifest import PREFIX as POINTS
-from .open_store import open_store
+from ..._device.errors import DiskError, DiskInUse, InvalidRequest
+from ..format.config import KEY
+from ..format.manifest import PREFIX as POINTS
+from ..store.open import open_store
 
 # What stands at the top of a repository, now or in later versions (docs/repository-format.md).
 _USED = (KEY, "keys", "packs", "backups", "tmp")

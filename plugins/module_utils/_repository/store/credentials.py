@@ -12,7 +12,7 @@ from __future__ import annotations
 import configparser
 import os
 
-from .._device.errors import InvalidRequest
+from ..._device.errors import InvalidRequest
 
 _KEYS = {
     "aws_access_key_id": "access_key_id",

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import typing as t
 
+from ..format.pack import RAW, BlobKind, PackWriter
 from .index import PLACE, Index
-from .pack import RAW, BlobKind, PackWriter
 
 if t.TYPE_CHECKING:
-    from .access import Access
-    from .chunk import Encoded
+    from ..access import Access
+    from ..format.chunk import Encoded
 
 
 class PackStream:

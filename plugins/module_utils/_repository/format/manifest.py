@@ -9,7 +9,7 @@ import dataclasses
 import re
 import typing as t
 
-from .._device.errors import RepositoryDamaged
+from ..._device.errors import RepositoryDamaged
 from .map import NO_ID, MapRef, group_count, root_of
 from .pack import LARGEST as LARGEST_PACK
 from .pack import Location

@@ -9,7 +9,7 @@ import hmac
 import json
 import typing as t
 
-from .._device.errors import RepositoryDamaged
+from ..._device.errors import RepositoryDamaged
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable

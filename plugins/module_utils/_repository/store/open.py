@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import typing as t
 
-from .._device.errors import InvalidRequest
+from ..._device.errors import InvalidRequest
 from .local import LocalStore
 from .objects import ObjectStore
 
 if t.TYPE_CHECKING:
-    from .store import Store
+    from .protocol import Store
 
 _OBJECTS = ("s3", "gs", "az")
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import typing as t
 
-from .._device.errors import DiskError, InvalidRequest, RepositoryDamaged, WrongKey
-from .libraries import require
+from ..._device.errors import DiskError, InvalidRequest, RepositoryDamaged, WrongKey
+from ..libraries import require
 from .sealed import Members, seal, unseal
 from .subkeys import MASTER_BYTES, checksum
 
 if t.TYPE_CHECKING:
-    from .store import Store
+    from ..store.protocol import Store
 
     Passphrase: t.TypeAlias = "str | bytes"
 

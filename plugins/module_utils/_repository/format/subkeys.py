@@ -8,8 +8,8 @@ from __future__ import annotations
 import hmac
 import typing as t
 
-from .._device.errors import InvalidRequest
-from .libraries import require
+from ..._device.errors import InvalidRequest
+from ..libraries import require
 
 MASTER_BYTES = 32
 _INFO_ID = b"vdisk chunk id"

@@ -8,15 +8,15 @@ from __future__ import annotations
 import struct
 import typing as t
 
-from .._device.errors import RepositoryDamaged
-from .pack import RAW, Location
+from ..._device.errors import RepositoryDamaged
+from ..format.pack import RAW, Location
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .access import Access
-    from .manifest import RestorePoint
-    from .map import ChunkMap
+    from ..access import Access
+    from ..format.manifest import RestorePoint
+    from ..format.map import ChunkMap
 
 # Pack (by its position in Index._packs), blob number, offset, length | RAW. Objects would take
 # several times the memory.

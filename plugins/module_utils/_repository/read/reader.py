@@ -9,18 +9,18 @@ import collections
 import threading
 import typing as t
 
-from .._device.device import Device
-from .._device.errors import RepositoryDamaged
-from .._device.extent import Extent, Kind, clip, merge
-from .map import GROUP
+from ..._device.device import Device
+from ..._device.errors import RepositoryDamaged
+from ..._device.extent import Extent, Kind, clip, merge
+from ..format.map import GROUP
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .access import Access
-    from .manifest import PointDisk, RestorePoint
-    from .map import ChunkMap
-    from .pack import Location
+    from ..access import Access
+    from ..format.manifest import PointDisk, RestorePoint
+    from ..format.map import ChunkMap
+    from ..format.pack import Location
 
 CACHED_BYTES = 32 << 20  # of decoded chunks
 CACHED_MAPS = 64  # 76 KiB each

@@ -8,10 +8,10 @@ from __future__ import annotations
 import threading
 import typing as t
 
-from .libraries import require
+from ..libraries import require
 
 if t.TYPE_CHECKING:
-    from .._device.device import Buffer
+    from ..._device.device import Buffer
 
 LEVEL = 3  # the design's measurement: as small as restic, and faster
 _WORTH = 0.97  # compressed data larger than this share is kept as it was

@@ -12,13 +12,13 @@ import struct
 import threading
 import typing as t
 
-from .._device.errors import DiskExists, DiskNotFound, RepositoryDamaged, TruncatedDisk
-from .libraries import require
+from ..._device.errors import DiskExists, DiskNotFound, RepositoryDamaged, TruncatedDisk
+from ..libraries import require
 
 if t.TYPE_CHECKING:
-    from .._device.device import Buffer
+    from ..._device.device import Buffer
+    from ..store.protocol import Store
     from .chunk import Codec, Encoded
-    from .store import Store
     from .subkeys import SubKeys
 
 MAGIC = b"VBP1"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .._device.errors import (
+from ..._device.errors import (
     DiskNotFound,
     InvalidRequest,
     RepositoryDamaged,
@@ -18,8 +18,8 @@ from .._device.errors import (
 from .sealed import Members, parse, seal, unseal
 
 if t.TYPE_CHECKING:
+    from ..store.protocol import Store
     from .sealed import Sign
-    from .store import Store
 
 KEY = "repo.json"
 FORMAT = "vdisk-repository"

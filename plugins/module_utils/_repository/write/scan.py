@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import typing as t
 
-from .._device.extent import Kind, pieces, widen_data
-from .._device.pipeline import DEFAULT_WORKERS, BufferPool, ordered_map
-from .._device.zeros import is_zero
-from .map import GROUP, NO_ID, chunk_count, group_count, root_of
+from ..._device.extent import Kind, pieces, widen_data
+from ..._device.pipeline import DEFAULT_WORKERS, BufferPool, ordered_map
+from ..._device.zeros import is_zero
+from ..format.map import GROUP, NO_ID, chunk_count, group_count, root_of
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .._device.device import BlockDevice
-    from .._device.extent import Extent
-    from .access import Access
-    from .chunk import Encoded
+    from ..._device.device import BlockDevice
+    from ..._device.extent import Extent
+    from ..access import Access
+    from ..format.chunk import Encoded
 
     Prepare = Callable[[bytes, memoryview], "Encoded | None"]
 

@@ -11,14 +11,14 @@ import os
 import time
 import typing as t
 
-from .._device.errors import DiskExists, TruncatedDisk, from_oserror
-from .._device.files import remove_if_there, sync_directory
-from .store import Stored
+from ..._device.errors import DiskExists, TruncatedDisk, from_oserror
+from ..._device.files import remove_if_there, sync_directory
+from .protocol import Stored
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .._device.device import Buffer
+    from ..._device.device import Buffer
 
 TEMPORARY = "tmp"
 # Between creating its file and locking it a writer is for a moment not to be told from a dead one.

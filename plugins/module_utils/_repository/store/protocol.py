@@ -10,7 +10,7 @@ import typing as t
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .._device.device import Buffer
+    from ..._device.device import Buffer
 
 
 class Stored(t.NamedTuple):

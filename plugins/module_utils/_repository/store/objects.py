@@ -11,7 +11,7 @@ import re
 import threading
 import typing as t
 
-from .._device.errors import (
+from ..._device.errors import (
     DiskError,
     DiskIOError,
     DiskNotFound,
@@ -19,14 +19,14 @@ from .._device.errors import (
     TransportUnavailable,
     TruncatedDisk,
 )
+from ..libraries import require
 from .credentials import settings
-from .libraries import require
-from .store import Stored
+from .protocol import Stored
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .._device.device import Buffer
+    from ..._device.device import Buffer
 
 _Entries = list[dict[str, t.Any]]
 SESSIONS = "sessions/"

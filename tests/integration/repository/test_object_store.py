@@ -24,9 +24,6 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.open import (
     open_store,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.protocol import (
-    Stored,
-)
 
 
 @pytest.fixture
@@ -109,8 +106,17 @@ def test_a_pack_of_full_size_goes_through(store):
 def test_list_gives_keys_below_a_folder_only(store):
     for key in ("packs/aa/1", "packs/bb/2", "packs2/3", "backups/3"):
         store.put(key, b"xyz")
-    assert sorted(store.list("packs/")) == [Stored("packs/aa/1", 3), Stored("packs/bb/2", 3)]
+    assert sorted(store.list("packs/"))[0][:2] == ("packs/aa/1", 3)
+    assert sorted(store.list("packs/"))[1][:2] == ("packs/bb/2", 3)
     assert len(list(store.list(""))) == 4
+
+
+def test_the_version_changes_when_an_object_is_written_again(store):
+    store.put("key/1", b"a")
+    (first,) = store.list("key/")
+    store.put("key/1", b"b")
+    (second,) = store.list("key/")
+    assert first.size == second.size and first.version != second.version
 
 
 def test_delete_twice_is_fine(store):
@@ -128,20 +134,20 @@ def test_foreign_objects_are_seen(store):
 
 
 def test_a_session_is_seen_until_it_ends(store):
-    assert store.busy() is None
+    assert store.sessions() == ()
     session = store.begin_session()
-    assert "sessions/" in store.busy()
+    assert store.sessions() == (session.key,)
     store.sweep()
-    assert store.busy() is not None
+    assert store.sessions() == (session.key,) and session.is_alive()
     session.end()
-    assert store.busy() is None
+    assert store.sessions() == ()
 
 
 def test_a_session_that_was_not_heard_of_is_swept(store, monkeypatch):
-    store.begin_session()
-    monkeypatch.setattr(objects, "SESSION_GRACE", 0)
+    session = store.begin_session()
+    monkeypatch.setattr(objects, "GRACE", 0)
     store.sweep()
-    assert list(store.list("sessions/")) == []
+    assert not session.is_alive() and store.sessions() == ()
 
 
 def test_wrong_credentials_are_told_without_showing_them(store, monkeypatch):

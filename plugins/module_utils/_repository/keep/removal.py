@@ -11,8 +11,8 @@ from ..format.manifest import PREFIX as POINTS
 from ..store.open import open_store
 
 # What stands at the top of a repository, now or in later versions (docs/repository-format.md).
-_USED = (KEY, "keys", "packs", "backups", "tmp")
-_RESERVED = ("sessions", "locks", "tomb", "holds", "trash", "catalog")
+_USED = (KEY, "keys", "packs", "backups", "sessions", "tmp")
+_RESERVED = ("locks", "tomb", "holds", "quarantine", "spare", "trash", "catalog")
 _TOP = frozenset((*_USED, *_RESERVED))
 
 
@@ -35,12 +35,12 @@ def check_removable(url: str) -> None:
             path=url,
             hint="Nothing is deleted while there is something to restore.",
         )
-    held = store.busy()
-    if held is not None:
+    sessions = store.sessions()
+    if sessions:
         raise DiskInUse(
             "a backup into this repository is running",
             path=url,
-            found=f"{held}, which its writer has locked",
+            found=f"{store.url}/{sessions[0]}",
             hint="Wait for it to end, or end it.",
         )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime
 import os
 import re
-import threading
 import typing as t
 
 from ..._device.errors import (
@@ -22,6 +21,7 @@ from ..._device.errors import (
 from ..libraries import require
 from .credentials import settings
 from .protocol import Stored
+from .session import GRACE, SESSIONS, Heartbeat
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,9 +29,6 @@ if t.TYPE_CHECKING:
     from ..._device.device import Buffer
 
 _Entries = list[dict[str, t.Any]]
-SESSIONS = "sessions/"
-# A writer says every now and then that it lives; who said nothing for so long is dead.
-SESSION_GRACE = 24 * 3600  # seconds
 _RETRY = {"max_retries": 8, "retry_timeout": datetime.timedelta(seconds=180)}
 _ANSWER = re.compile(r"<Code>([^<]{1,80})</Code>\s*<Message>([^<]{1,300})</Message>")
 _DENIED = ("PermissionDeniedError", "UnauthenticatedError")
@@ -98,7 +95,8 @@ class ObjectStore:
 
     def list(self, prefix: str) -> Iterator[Stored]:
         for found in self._listing(prefix):
-            yield Stored(found["path"], found["size"])
+            version = found["e_tag"] or found["last_modified"].isoformat()
+            yield Stored(found["path"], found["size"], version)
 
     def size(self, key: str) -> int | None:
         try:
@@ -124,28 +122,29 @@ class ObjectStore:
     def remove(self) -> None:
         """There are no empty folders in an object store."""
 
-    def busy(self) -> str | None:
-        return next((self._name(key) for key, age in self._sessions() if age < SESSION_GRACE), None)
+    def sessions(self) -> tuple[str, ...]:
+        return tuple(key for key, dead in self._seen() if not dead)
 
     def sweep(self) -> None:
-        for key, age in self._sessions():
-            if age >= SESSION_GRACE:
+        for key, dead in self._seen():
+            if dead:
                 self.delete(key)
 
-    def _sessions(self) -> Iterator[tuple[str, float]]:
-        """(key, seconds since its writer was last heard of), by the server's clock alone."""
+    def _seen(self) -> Iterator[tuple[str, bool]]:
+        """(session, whether it is dead); ages are differences of the server's own clock."""
         found = self._listing(SESSIONS)
-        if not found:
-            return
-        clock = f"{SESSIONS}clock-{os.urandom(8).hex()}"
-        self.put(clock, b"")
-        try:
-            facts = self._call("look at it", clock, lambda: self._library.head(self._client, clock))
-        finally:
-            self.delete(clock)
+        now = self._clock() if found else None
         for entry in found:
-            age = (facts["last_modified"] - entry["last_modified"]).total_seconds()
-            yield entry["path"], age
+            yield entry["path"], (now - entry["last_modified"]).total_seconds() >= GRACE
+
+    def _clock(self) -> datetime.datetime:
+        key = f"tmp/clock-{os.urandom(8).hex()}"
+        self.put(key, b"")
+        try:
+            facts = self._call("look at it", key, lambda: self._library.head(self._client, key))
+        finally:
+            self.delete(key)
+        return t.cast("datetime.datetime", facts["last_modified"])
 
     def _listing(self, prefix: str) -> _Entries:
         """All of it at once: what is deleted while one lists shall not disturb the list."""
@@ -198,25 +197,24 @@ class ObjectUpload:
 
 
 class ObjectSession:
-    """A writer at work. A thread says every hour that it lives."""
+    """A writer at work."""
 
     def __init__(self, store: ObjectStore) -> None:
+        self.key = f"{SESSIONS}{os.urandom(16).hex()}"
         self._store = store
-        self._key = f"{SESSIONS}{os.urandom(16).hex()}"
-        self._stop = threading.Event()
-        self._store.put(self._key, b"")
-        threading.Thread(target=self._live, name="session", daemon=True).start()
+        self._store.put(self.key, b"")
+        self._heartbeat = Heartbeat(self._renew)
 
-    def _live(self) -> None:
-        while not self._stop.wait(SESSION_GRACE / 24):
-            try:
-                self._store.put(self._key, b"")
-            except DiskError:  # the next hour will do; the writer itself meets the trouble too
-                continue
+    def is_alive(self) -> bool:
+        return self._store.size(self.key) is not None
 
     def end(self) -> None:
-        self._stop.set()
-        self._store.delete(self._key)
+        self._heartbeat.stop()
+        self._store.delete(self.key)
+
+    def _renew(self) -> None:
+        if self.is_alive():  # who was taken for dead shall not come back
+            self._store.put(self.key, b"")
 
 
 def _reason(error: Exception) -> str:

@@ -14,10 +14,11 @@ if t.TYPE_CHECKING:
 
 
 class Stored(t.NamedTuple):
-    """One object: its key and its size in bytes."""
+    """One object: its key, its size in bytes, and what changes when it is written again."""
 
     key: str
     size: int
+    version: str
 
 
 class Upload(t.Protocol):
@@ -35,6 +36,11 @@ class Upload(t.Protocol):
 
 class Session(t.Protocol):
     """Says that a writer is at work, until end() or until the writer dies."""
+
+    key: str
+
+    def is_alive(self) -> bool:
+        """False once somebody took us for dead: see Store.sweep()."""
 
     def end(self) -> None: ...
 
@@ -54,7 +60,7 @@ class Store(t.Protocol):
         """Begin an object that is too big for memory."""
 
     def begin_session(self) -> Session:
-        """Tell others that somebody writes: see busy()."""
+        """Tell others that somebody writes."""
 
     def list(self, prefix: str) -> Iterator[Stored]:
         """The objects whose key begins with `prefix`, a folder with its slash; in any order."""
@@ -71,8 +77,8 @@ class Store(t.Protocol):
     def remove(self) -> None:
         """Remove what is left when the last object is gone. Raises DiskIOError."""
 
-    def busy(self) -> str | None:
-        """A session or an upload of a living writer, in words; None if there is none."""
+    def sessions(self) -> tuple[str, ...]:
+        """Keys of the sessions that have not ended and whose writer may be alive."""
 
     def sweep(self) -> None:
-        """Remove what writers that died left half-written."""
+        """Remove the sessions of dead writers, and what they left half-written."""

@@ -20,7 +20,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.repository import (
     Repository,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store import local
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store import locked
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.local import (
     LocalStore,
 )
@@ -93,7 +93,7 @@ class DyingUpload:
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_a_backup_cut_at_every_operation(helpers, encrypted, tmp_path, monkeypatch, after):
     monkeypatch.setattr(pack, "LARGEST", 3 * helpers.CHUNK)  # several packs
-    monkeypatch.setattr(local, "UNLOCKED_GRACE", -1)
+    monkeypatch.setattr(locked, "UNLOCKED_GRACE", -1)
     old = helpers.content(4 * helpers.CHUNK)
     new = helpers.content(3 * helpers.CHUNK, 1) + old[-helpers.CHUNK :]
     first = encrypted.back_up(old).point
@@ -156,7 +156,7 @@ def child(url, path, source_id):
 
 
 def test_sigkill_in_the_middle_harms_nothing(encrypted, helpers, tmp_path, monkeypatch):
-    monkeypatch.setattr(local, "UNLOCKED_GRACE", -1)
+    monkeypatch.setattr(locked, "UNLOCKED_GRACE", -1)
     first = encrypted.back_up(b"the first" * 100_000).point
     path = tmp_path / "disk.img"
     path.write_bytes(helpers.content(48 << 20))

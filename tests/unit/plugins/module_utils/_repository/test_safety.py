@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import os
 import re
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -195,12 +197,12 @@ def test_a_repository_is_not_removed_under_a_backup(either):
 def test_a_repository_is_not_removed_under_a_backup_of_another_process(either):
     code = f"""
 import fcntl, sys
-file = open({str(Path(either.url) / "tmp" / "x")!r}, "w")
+file = open({str(Path(either.url) / "sessions" / "x")!r}, "w")
 fcntl.flock(file, fcntl.LOCK_EX)
 print("locked", flush=True)
 sys.stdin.read()
 """
-    (Path(either.url) / "tmp").mkdir(exist_ok=True)
+    (Path(either.url) / "sessions").mkdir(exist_ok=True)
     argv = [sys.executable, "-c", code]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         other.stdout.readline()
@@ -208,22 +210,24 @@ sys.stdin.read()
             removal.remove_repository(either.url)
         assert either.open().points() == []
         other.stdin.close()
+    # A session that is not locked may be about to be, for a minute.
+    os.utime(Path(either.url) / "sessions" / "x", (time.time() - 61,) * 2)
     removal.remove_repository(either.url)
     assert not Path(either.url).exists()
 
 
 def test_a_backup_that_begins_during_the_removal_is_seen(either, monkeypatch):
-    delete, uploads = local.LocalStore.delete, []
+    delete, sessions = local.LocalStore.delete, []
 
     def deleted(store, key):
         delete(store, key)
-        uploads.append(store.upload())  # as the first thing that a backup does
+        sessions.append(store.begin_session())  # as the first thing that a backup does
 
     with monkeypatch.context() as patched:
         patched.setattr(local.LocalStore, "delete", deleted)
         with pytest.raises(DiskInUse):
             removal.remove_repository(either.url)
-    uploads[0].abort()
+    sessions[0].end()
     assert either.back_up(b"data").created
 
 

@@ -33,9 +33,6 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.open import (
     open_store,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.protocol import (
-    Stored,
-)
 
 
 @pytest.fixture
@@ -106,7 +103,16 @@ def test_an_aborted_upload_leaves_nothing(store):
 def test_list_gives_keys_below_a_folder(store):
     for key in ("packs/aa/1", "packs/bb/2", "backups/3"):
         store.put(key, b"xyz")
-    assert sorted(store.list("packs/")) == [Stored("packs/aa/1", 3), Stored("packs/bb/2", 3)]
+    assert sorted(store.list("packs/"))[0][:2] == ("packs/aa/1", 3)
+    assert sorted(store.list("packs/"))[1][:2] == ("packs/bb/2", 3)
+
+
+def test_the_version_changes_when_an_object_is_written_again(store):
+    store.put("key/1", b"a")
+    (first,) = store.list("key/")
+    store.put("key/1", b"b")
+    (second,) = store.list("key/")
+    assert first.size == second.size and first.version != second.version
 
 
 def test_list_of_a_missing_folder_is_empty(store):
@@ -147,6 +153,23 @@ def test_sweep_leaves_fresh_files_alone(store):
     os.close(leave_behind(store, 5)._fd)
     store.sweep()
     assert len(list(store.list("tmp/"))) == 1
+
+
+def test_a_session_is_seen_until_it_ends(store):
+    session = store.begin_session()
+    store.sweep()
+    assert store.sessions() == (session.key,) and session.is_alive()
+    session.end()
+    assert store.sessions() == ()
+
+
+def test_a_session_whose_writer_died_is_swept(store):
+    session = store.begin_session()
+    os.utime(store.path(session.key), (time.time() - 120,) * 2)
+    os.close(session._fd)
+    assert store.sessions() == ()
+    store.sweep()
+    assert list(store.list("sessions/")) == []
 
 
 @pytest.mark.parametrize("url", ["s3://", "ftp://host", "file://", ""])

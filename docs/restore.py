@@ -66,27 +66,42 @@ def unlock(folder: Path, repository: str, passphrase: bytes) -> bytes:  # Keys
     sys.exit("the passphrase in VDISK_PASSPHRASE opens none of the keys")
 
 
+def opened(path: Path, key: str, master: bytes | None) -> dict[str, Any]:  # Documents
+    data = path.read_bytes()
+    if master is None:
+        return signed(path, None)
+    aes = AESGCM(derive(master, b"vdisk document", data[4:36]))
+    try:
+        frame = aes.decrypt(bytes(12), data[36:], key.encode())
+    except InvalidTag:
+        raise ValueError(f"{path}: it was changed or damaged") from None
+    return json.loads(zstandard.ZstdDecompressor().decompress(frame))
+
+
 class Repository:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         config = json.loads((folder / "repo.json").read_bytes())  # repo.json
         if config["min_reader"] > 1:
             sys.exit(f"{folder}: its format {config['min_reader']} is newer than this script")
-        self.master = self.id_key = self.sign_key = None
+        self.master = self.id_key = sign_key = None
         if config["cipher"] != "none":
             passphrase = os.environb.get(b"VDISK_PASSPHRASE", b"")
             self.master = unlock(folder, config["repository"], passphrase)
             self.id_key = derive(self.master, b"vdisk chunk id")
-            self.sign_key = derive(self.master, b"vdisk signature")
-        self.chunk_size = signed(folder / "repo.json", self.sign_key)["chunk_size"]
+            sign_key = derive(self.master, b"vdisk signature")
+        self.chunk_size = signed(folder / "repo.json", sign_key)["chunk_size"]
 
     def point(self, wanted: str) -> dict[str, Any]:  # Manifests
         found = []
-        for path in files(self.folder, "backups/*/*.json"):
-            if path.stem == wanted or json.dumps(wanted).encode() in path.read_bytes():
-                point = signed(path, self.sign_key)
-                if wanted in (point["id"], point["name"]):
-                    found.append(point)
+        for path in files(self.folder, "backups/*/*"):
+            try:
+                point = opened(path, "/".join(path.parts[-3:]), self.master)
+            except ValueError as error:  # another point may be the one
+                print(f"not read: {error}", file=sys.stderr)
+                continue
+            if wanted in (point["id"], point["name"]):
+                found.append(point)
         if len(found) > 1:
             ids = ", ".join(f"{point['id']} of {point['source']['name']}" for point in found)
             sys.exit(f"more than one restore point is called {wanted}, name its id: {ids}")

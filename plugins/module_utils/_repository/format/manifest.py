@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the vdisk.lifecycle authors
 # SPDX-License-Identifier: BSD-2-Clause
 # Private to vdisk.lifecycle: not an API for other collections.
-"""backups/<source>/<point>.json: a restore point, and the only commit of a backup."""
+"""backups/<source>/<point>: a restore point, and the only commit of a backup."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import re
 import typing as t
 
 from ..._device.errors import RepositoryDamaged
+from .document import read_document, write_document
 from .map import NO_ID, MapRef, group_count, root_of
 from .pack import LARGEST as LARGEST_PACK
 from .pack import Location
-from .sealed import Members, seal, unseal
+from .sealed import Members
 
 if t.TYPE_CHECKING:
     from .config import Config
@@ -109,7 +110,7 @@ class RestorePoint:
 
 
 def point_key(source_id: str, point_id: str) -> str:
-    return f"{PREFIX}{source_id}/{point_id}.json"
+    return f"{PREFIX}{source_id}/{point_id}"
 
 
 def encode(point: RestorePoint, config: Config, subkeys: SubKeys) -> bytes:
@@ -130,7 +131,7 @@ def encode(point: RestorePoint, config: Config, subkeys: SubKeys) -> bytes:
         "stored": point.stored,
         "disks": [_encode_disk(disk) for disk in point.disks],
     }
-    return seal(facts, subkeys.sign)
+    return write_document(point.key, facts, subkeys)
 
 
 def _encode_disk(disk: PointDisk) -> dict[str, t.Any]:
@@ -154,7 +155,7 @@ def _encode_ref(ref: MapRef) -> dict[str, t.Any]:
 
 def decode(key: str, data: bytes, config: Config, subkeys: SubKeys, url: str) -> RestorePoint:
     """Raises RepositoryDamaged naming `key`."""
-    members = Members(key, unseal(key, data, subkeys.sign))
+    members = Members(key, read_document(key, data, subkeys))
     members.one_of("format", (FORMAT,))
     members.one_of("version", (1,))
     members.one_of("repository", (config.repository_id,))

@@ -15,6 +15,7 @@ MASTER_BYTES = 32
 _INFO_ID = b"vdisk chunk id"
 _INFO_SIGN = b"vdisk signature"
 _INFO_PACK = b"vdisk pack"
+_INFO_DOCUMENT = b"vdisk document"
 
 
 class SubKeys:
@@ -44,9 +45,16 @@ class SubKeys:
 
     def pack_key(self, salt: bytes) -> bytes:
         """The AES-256 key of one pack. Only for encrypted repositories."""
+        return self._derive(salt, _INFO_PACK)
+
+    def document_key(self, salt: bytes) -> bytes:
+        """The AES-256 key of one document. Only for encrypted repositories."""
+        return self._derive(salt, _INFO_DOCUMENT)
+
+    def _derive(self, salt: bytes, info: bytes) -> bytes:
         if self.master is None:
-            raise InvalidRequest("a repository that is not encrypted has no pack keys")
-        return derive(self.master, salt, _INFO_PACK)
+            raise InvalidRequest("a repository that is not encrypted has no keys")
+        return derive(self.master, salt, info)
 
 
 def checksum(body: bytes) -> str:

@@ -21,7 +21,7 @@ if t.TYPE_CHECKING:
 
 LATEST = "latest"
 _SHOWN = 5  # points that an error message lists
-_KEY = re.compile(r"backups/([^/]+)/((\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-[0-9a-f]{8})\.json")
+_KEY = re.compile(r"backups/([^/]+)/((\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-[0-9a-f]{8})")
 
 
 class PointRef(t.NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import json
 import os
 import struct
 import types
@@ -18,6 +19,9 @@ import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository import repository
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format import keys
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format.document import (
+    read_document,
+)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write import (
     backup,
 )
@@ -81,7 +85,8 @@ def describe(folder, made):
     parts += [pack(path, path.relative_to(folder), subkeys, map_pack) for path in paths]
     content = made._access.packs.read(point.disks[0].maps[0].location, 76)
     parts.append(block("The content of the map, one entry:", dump(bytes(content))))
-    parts.append(document(folder, Path(point.key)))
+    facts = read_document(point.key, (folder / point.key).read_bytes(), subkeys)
+    parts.append(f"`{point.key}`, decrypted:\n\n```json\n{json.dumps(facts)}\n```\n")
     return "\n" + "\n".join(parts) + "\n"
 
 

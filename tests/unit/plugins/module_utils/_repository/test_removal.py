@@ -21,7 +21,7 @@ def test_an_empty_repository_is_removed_with_its_directory(either):
 
 def test_packs_without_a_point_go_too(either):
     either.back_up(b"x" * 1000)
-    (manifest,) = Path(either.url).glob("backups/*/*.json")
+    (manifest,) = Path(either.url).glob("backups/*/*")
     manifest.unlink()
     remove_repository(either.url)
     assert not Path(either.url).exists()
@@ -37,7 +37,7 @@ def test_a_repository_with_a_point_stays_whole(either, snapshot):
 
 def test_a_damaged_point_counts_as_one(either):
     either.back_up(b"x")
-    (manifest,) = Path(either.url).glob("backups/*/*.json")
+    (manifest,) = Path(either.url).glob("backups/*/*")
     manifest.write_bytes(b"")
     with pytest.raises(InvalidRequest, match="1 restore point"):
         remove_repository(either.url)

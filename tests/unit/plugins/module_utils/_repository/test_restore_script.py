@@ -90,10 +90,13 @@ def test_it_refuses_a_damaged_chunk(either, data, tmp_path):
 
 def test_it_refuses_a_changed_manifest(either, data, tmp_path):
     point = either.back_up(data).point
-    (path,) = Path(either.url).glob("backups/*/*.json")
-    path.write_bytes(path.read_bytes().replace(b'"size": ', b'"size":  '))
+    (path,) = Path(either.url).glob("backups/*/*")
+    changed = bytearray(path.read_bytes())
+    changed[100] ^= 1
+    path.write_bytes(changed)
     result = restore(either, point.id, "disk0", tmp_path / "out")
-    assert result.returncode and "signature" in result.stderr
+    assert result.returncode and str(path) in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

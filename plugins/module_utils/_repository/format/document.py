@@ -30,7 +30,8 @@ def write_document(key: str, facts: dict[str, t.Any], subkeys: SubKeys) -> bytes
     body = json.dumps(facts, ensure_ascii=True, allow_nan=False).encode()
     frame = require("zstandard").ZstdCompressor(level=3).compress(body)
     salt = os.urandom(_SALT)
-    return _MAGIC + salt + _cipher(subkeys, salt).encrypt(_NONCE, frame, key.encode())
+    sealed: bytes = _cipher(subkeys, salt).encrypt(_NONCE, frame, key.encode())
+    return _MAGIC + salt + sealed
 
 
 def read_document(key: str, data: bytes, subkeys: SubKeys) -> dict[str, t.Any]:

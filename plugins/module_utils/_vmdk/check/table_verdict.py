@@ -13,9 +13,10 @@ from array import array
 
 from ..._device.extent import Kind
 from ..._device.zeros import is_zero
+from ..extents.grained import alike
 from ..extents.header import SECTOR
 from ..extents.layout import metadata_sectors
-from ..extents.places import Places, consecutive
+from ..extents.places import Places
 from ..extents.sparse_guard import SectorRuns
 from .settlement import Conflict, settle
 from .table_copy import TableCopy
@@ -129,8 +130,8 @@ class TableVerdict:
     def _take_all(self, start: int, entries: array[int]) -> None:
         if not any(entries):
             return
-        for first, stop in consecutive(entries, self.header.grain_size):
-            if stop - first > 1 and self._take_run(entries[first], stop - first):
+        for first, stop, entry in alike(entries, self.header.grain_size):
+            if stop - first > 1 and self._take_run(entry, stop - first):
                 continue
             for index in range(first, stop):
                 if entries[index] > self.last_hole:

@@ -15,11 +15,8 @@ from array import array
 
 from ..._device.errors import CorruptDisk, DiskInUse, TruncatedDisk
 from ..._device.zeros import data_runs
-from ..extents.header import (
-    REDUNDANT_TABLES,
-    SECTOR,
-    SparseHeader,
-)
+from ..extents.grained import ZEROED, alike
+from ..extents.header import REDUNDANT_TABLES, SECTOR, SparseHeader
 from ..extents.layout import metadata_sectors
 from ..files.lock import is_current, lock, refuse_vmware_lock
 from ..life.own_files import lock_open_files
@@ -36,7 +33,6 @@ if t.TYPE_CHECKING:
 
 Ranges = t.Sequence[tuple[int, int]]  # sorted (start, end) in bytes of the disk
 _PIECE = 2 << 20  # bytes read at once
-NOTHING, ZEROED = 0, 1  # table entries that are not a place in the file (TN p.9)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,14 +185,9 @@ def _stored(part: SparseExtent) -> Iterator[Run]:
 
 def runs(first: int, entries: array[int], step: int) -> Iterator[Run]:
     """The runs in the table entries of the grains from `first` on."""
-    start, count = 0, len(entries)
-    while start < count:
-        entry, stop = entries[start], start + 1
+    for start, stop, entry in alike(entries, step):
         if entry > ZEROED:
-            while stop < count and entries[stop] == entries[stop - 1] + step:
-                stop += 1
             yield Run(first + start, stop - start, entry)
-        start = stop
 
 
 def _check_entries(part: SparseExtent, entries: array[int]) -> None:

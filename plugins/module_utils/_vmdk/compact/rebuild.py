@@ -17,11 +17,13 @@ from array import array
 from ..._device.errors import UnsupportedDisk, from_oserror
 from ..._device.files import File, remove_if_there, replace_durably
 from ..._device.zeros import data_runs
+from ..extents.grained import NOTHING, ZEROED
 from ..extents.header import MAGIC, SECTOR, TEMPORARY_MAGIC, ZEROED_GRAINS, SparseHeader
 from ..extents.layout import directory_sectors, table_sectors
 from ..extents.tables import FileSpace, GrainTables, little_endian
+from ..files.paths import folder_of
 from ..life.building import new_file, require_space
-from .compact import NOTHING, ZEROED, compact_header, load, overlapping, runs
+from .compact import compact_header, load, overlapping, runs
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,8 +70,7 @@ def rebuild(
 def require_room(work: Iterable[Work]) -> None:
     """For each file that will be laid anew, before the first of them is. Raises NoSpace."""
     for each in work:
-        folder = os.path.dirname(os.path.realpath(each.part.name))
-        require_space(folder, each.layout.compact_size)
+        require_space(folder_of(each.part.name), each.layout.compact_size)
 
 
 def _take_ownership(new: File, old: File) -> None:

@@ -22,7 +22,7 @@ if t.TYPE_CHECKING:
     from .tables_header import TablesHeader
 
 
-NOTHING, ZEROED = 0, 1  # table entries that are not a place in the file
+NOTHING, ZEROED = 0, 1  # table entries that are not a place in the file (TN p.9)
 DISPUTED = 0xFFFF_FFFF  # the copies of a table disagree; no file is long enough for this place
 
 
@@ -89,7 +89,8 @@ class GrainedDevice(Device):
     def _runs(self, offset: int, end: int) -> Iterator[Run]:
         grain, step = self._grain, self._header.grain_size
         for first, entries, empty in self._slices.slices(offset // grain, -(-end // grain)):
-            for begin, stop, entry in _same(entries, step, empty):
+            hole = [(0, len(entries), NOTHING)]
+            for begin, stop, entry in hole if empty else alike(entries, step):
                 start = (first + begin) * grain
                 skip = max(0, offset - start)
                 if entry != NOTHING:
@@ -155,19 +156,17 @@ class GrainedDevice(Device):
                 yield from self.parent.extents(run.start, run.length)
 
 
-def _same(entries: array[int], step: int, empty: bool) -> Iterator[tuple[int, int, int]]:
-    """(start, stop, first entry) of the runs of grains that belong together."""
+def alike(entries: array[int], step: int) -> Iterator[tuple[int, int, int]]:
+    """(start, stop, first entry) of runs: grains behind each other in the file, or one hole."""
     start, count = 0, len(entries)
     while start < count:
         entry, stop = entries[start], start + 1
-        if empty:
-            stop = count
-        elif entry > ZEROED:
+        if entry > ZEROED:
             following = entry + step
             while stop < count and entries[stop] == following:
                 following += step
                 stop += 1
-        else:
+        else:  # no place, so nothing lies behind it
             while stop < count and entries[stop] == entry:
                 stop += 1
         yield start, stop, entry

@@ -83,13 +83,10 @@ def _chunks(first: int, last: int) -> Iterator[tuple[int, int, int]]:
         first = number * _PAGE + stop
 
 
-def consecutive(entries: array[int], step: int) -> Iterator[tuple[int, int]]:
-    """(start, stop) of the table entries that lie behind each other in the file, or alone."""
-    start, count = 0, len(entries)
-    while start < count:
-        following, stop = entries[start] + step, start + 1
-        while stop < count and entries[stop] == following:
-            following += step
-            stop += 1
-        yield start, stop
-        start = stop
+def consecutive(numbers: list[int]) -> Iterator[tuple[int, int]]:
+    """(first, count) of the runs of numbers that follow each other."""
+    start = 0
+    for stop in range(1, len(numbers) + 1):
+        if stop == len(numbers) or numbers[stop] != numbers[stop - 1] + 1:
+            yield numbers[start], stop - start
+            start = stop

@@ -10,8 +10,8 @@ import typing as t
 from array import array
 
 from ..._device.errors import CorruptDisk
-from .grained import ZEROED
-from .places import Places, consecutive
+from .grained import ZEROED, alike
+from .places import Places
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -42,9 +42,9 @@ class SectorRuns:
 
 def table_runs(directory: array[int], step: int) -> Iterator[tuple[int, int]]:
     """Where the tables of a directory lie."""
-    for first, stop in consecutive(directory, step):
-        if directory[first] > ZEROED:
-            yield directory[first], directory[first] + (stop - first) * step
+    for first, stop, sector in alike(directory, step):
+        if sector > ZEROED:
+            yield sector, sector + (stop - first) * step
 
 
 def require_sound(
@@ -63,8 +63,8 @@ def require_sound(
     for first, entries, empty in tables.slices(0, grains):
         if empty:
             continue
-        for start, stop in _runs(entries, step):
-            entry, count = entries[start], stop - start
+        for start, stop, entry in _runs(entries, step):
+            count = stop - start
             if entry:
                 check(entry, first + start, count)
             if entry > ZEROED and not places.take_run(entry, count):
@@ -74,12 +74,12 @@ def require_sound(
                     places.take(entries[index])
 
 
-def _runs(entries: array[int], step: int) -> Iterator[tuple[int, int]]:
+def _runs(entries: array[int], step: int) -> Iterator[tuple[int, int, int]]:
     count, first = len(entries), entries[0]
     is_even = first > ZEROED and entries[-1] - first == step * (count - 1)
     if is_even and entries == array("I", range(first, entries[-1] + 1, step)):
-        return iter([(0, count)])  # the usual full disk
-    return consecutive(entries, step)
+        return iter([(0, count, first)])  # the usual full disk
+    return alike(entries, step)
 
 
 def _shared(

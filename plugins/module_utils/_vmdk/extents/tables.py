@@ -358,8 +358,8 @@ class GrainTables:
                     self._directory_changed = True
 
     def _write_tables(self, directory: array[int], tables: list[int]) -> None:
-        for i, stop in consecutive(array("I", tables), 1):
-            for index, number in self._neighbours(directory, tables[i], stop - i):
+        for first, count in consecutive(tables):
+            for index, number in self._neighbours(directory, first, count):
                 start = directory[index] * SECTOR
                 self._file.write(start, b"".join(map(self._table, range(index, index + number))))
 

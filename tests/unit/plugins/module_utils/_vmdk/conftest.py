@@ -13,16 +13,23 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.device import read
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.files import File
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents import layout
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.layout import DiskSpec
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life import grow
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.create import new_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.stream.writer import (
+    StreamWriter,
+)
 from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._vmdk.made_streams import (
     CAPACITY,
     GRAINS,
     Image,
     open_stream,
+)
+from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._vmdk.new_streams import (
+    DESCRIPTOR,
 )
 
 _CLONE = Path(__file__).resolve().parents[5]
@@ -129,6 +136,26 @@ def opened(tmp_path):
     yield open_bytes
     for device in devices:
         device.close()
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Where `writer` writes."""
+    return tmp_path / "new.vmdk"
+
+
+@pytest.fixture
+def writer(path):
+    """A function: size in bytes -> a StreamWriter."""
+    writers = []
+
+    def make(size, descriptor=DESCRIPTOR, **options):
+        writers.append(StreamWriter(File.create(path), size // 512, descriptor, **options))
+        return writers[-1]
+
+    yield make
+    for made in writers:
+        made.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import struct
 from random import Random
@@ -16,21 +15,29 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     DiskNotFound,
     NotADisk,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.files import File
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.check.check import check_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.check.finding import is_healthy
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor.types import (
     CREATABLE_TYPES,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.header import (
-    SECTOR,
-    SparseHeader,
-)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.header import SECTOR
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.grow import grow_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo import create_child
+from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._vmdk.pokes import (
+    GRAIN,
+    MIB,
+    TWO_TABLES,
+    entry_of,
+    get_entry,
+    header_of,
+    kinds,
+    poke,
+    put_entry,
+    put_header,
+    the_one,
+)
 
-GRAIN, MIB = 64 << 10, 1 << 20
 SUBFORMATS = [
     "monolithicSparse",
     "monolithicFlat",
@@ -49,59 +56,9 @@ CORPUS = [
 ]
 
 
-def header_of(path):
-    return SparseHeader.parse(path.read_bytes()[:SECTOR], str(path))
-
-
-def poke(path, offset, data):
-    with path.open("r+b") as stream:
-        stream.seek(offset)
-        stream.write(data)
-
-
-def put_header(path, **fields):
-    poke(path, 0, dataclasses.replace(header_of(path), **fields).pack())
-
-
-def entry_of(path, grain, directory=None):
-    """Byte of the file where the table entry of a grain lies; the primary one if not said."""
-    header, data = header_of(path), path.read_bytes()
-    directory = header.gd_offset if directory is None else directory
-    number, index = divmod(grain, header.gtes_per_gt)
-    place = struct.unpack_from("<I", data, directory * SECTOR + 4 * number)[0]
-    return place * SECTOR + 4 * index
-
-
-def put_entry(path, grain, value, *, both=False):
-    header = header_of(path)
-    directories = (header.gd_offset, header.rgd_offset) if both else (header.gd_offset,)
-    for directory in directories:
-        poke(path, entry_of(path, grain, directory), struct.pack("<I", value))
-
-
-def get_entry(path, grain):
-    return struct.unpack_from("<I", path.read_bytes(), entry_of(path, grain))[0]
-
-
-def kinds(path, **options):
-    return sorted({found.kind for found in check_disk(path, **options) if found.severity != "note"})
-
-
-def the_one(path, kind):
-    (found,) = [found for found in check_disk(path) if found.kind == kind]
-    return found
-
-
 @pytest.fixture
 def disk(make_disk):
-    """Two tables, grains 0 to 3 and 600."""
-    content = {0: Random(1).randbytes(4 * GRAIN), 600 * GRAIN: b"\x22" * GRAIN}
-    return make_disk("disk.vmdk", "monolithicSparse", 40 * MIB, content)
-
-
-@pytest.fixture
-def stream(make_disk):
-    return make_disk("stream.vmdk", "streamOptimized", 4 * MIB, {0: Random(1).randbytes(4 * GRAIN)})
+    return make_disk("disk.vmdk", "monolithicSparse", 40 * MIB, TWO_TABLES)
 
 
 # No false alarms
@@ -343,10 +300,5 @@ def test_zeros_instead_of_a_header_are_a_finding(disk):
 def test_large_disk_takes_little_time(tmp_path, qemu_img):
     path = tmp_path / "large.vmdk"
     qemu_img("create", "-f", "vmdk", path, "1T")  # 64 MiB of tables in each copy
-    with File(path, writable=True) as file:
-        file.write(header_of_large(file).gd_offset * SECTOR + 400, bytes(4))
+    poke(path, header_of(path).gd_offset * SECTOR + 400, bytes(4))
     assert kinds(path) == ["directory-entry"]
-
-
-def header_of_large(file):
-    return SparseHeader.parse(file.read(0, SECTOR), file.path)

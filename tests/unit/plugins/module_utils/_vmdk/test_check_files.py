@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import struct
 from random import Random
@@ -18,54 +17,20 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.head
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo import create_child
-
-GRAIN, MIB = 64 << 10, 1 << 20
-
-
-def header_of(path):
-    return SparseHeader.parse(path.read_bytes()[:SECTOR], str(path))
-
-
-def poke(path, offset, data):
-    with path.open("r+b") as stream:
-        stream.seek(offset)
-        stream.write(data)
-
-
-def put_header(path, **fields):
-    poke(path, 0, dataclasses.replace(header_of(path), **fields).pack())
-
-
-def entry_of(path, grain, directory=None):
-    """Byte of the file where the table entry of a grain lies; the primary one if not said."""
-    header, data = header_of(path), path.read_bytes()
-    directory = header.gd_offset if directory is None else directory
-    number, index = divmod(grain, header.gtes_per_gt)
-    place = struct.unpack_from("<I", data, directory * SECTOR + 4 * number)[0]
-    return place * SECTOR + 4 * index
-
-
-def put_entry(path, grain, value, *, both=False):
-    header = header_of(path)
-    directories = (header.gd_offset, header.rgd_offset) if both else (header.gd_offset,)
-    for directory in directories:
-        poke(path, entry_of(path, grain, directory), struct.pack("<I", value))
-
-
-def kinds(path, **options):
-    return sorted({found.kind for found in check_disk(path, **options) if found.severity != "note"})
-
-
-def the_one(path, kind):
-    (found,) = [found for found in check_disk(path) if found.kind == kind]
-    return found
+from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._vmdk.pokes import (
+    GRAIN,
+    MIB,
+    TWO_TABLES,
+    kinds,
+    poke,
+    put_entry,
+    the_one,
+)
 
 
 @pytest.fixture
 def disk(make_disk):
-    """Two tables, grains 0 to 3 and 600."""
-    content = {0: Random(1).randbytes(4 * GRAIN), 600 * GRAIN: b"\x22" * GRAIN}
-    return make_disk("disk.vmdk", "monolithicSparse", 40 * MIB, content)
+    return make_disk("disk.vmdk", "monolithicSparse", 40 * MIB, TWO_TABLES)
 
 
 @pytest.fixture

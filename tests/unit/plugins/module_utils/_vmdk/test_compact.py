@@ -24,16 +24,19 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.compact.shri
     shrink,
     surplus,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.header import (
-    SECTOR,
-    SparseHeader,
-)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.header import SECTOR
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.layout import DiskSpec
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.create import create_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo import create_child
+from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._vmdk.pokes import (
+    GRAIN,
+    get_entry,
+    header_of,
+    put_entry,
+    table_offset,
+)
 
-GRAIN = 64 << 10
 SIZE = 10 * GRAIN
 BOTH = pytest.mark.parametrize("operation", [defragment, shrink])
 
@@ -54,27 +57,15 @@ def untidy(tmp_path):
     return make
 
 
-def header_of(path):
-    return SparseHeader.parse(path.read_bytes()[:SECTOR], str(path))
-
-
 def entries_of(path):
     """The table entries of the first grains, from both tables."""
     data, header = path.read_bytes(), header_of(path)
-    found = []
-    for directory in (header.rgd_offset, header.gd_offset):
-        (table,) = struct.unpack_from("<I", data, directory * SECTOR)
-        found.append(struct.unpack_from("<10I", data, table * SECTOR))
-    assert found[0] == found[1]
-    return found[0]
-
-
-def set_entry(path, grain, value):
-    data, header = bytearray(path.read_bytes()), header_of(path)
-    for directory in (header.rgd_offset, header.gd_offset):
-        (table,) = struct.unpack_from("<I", data, directory * SECTOR)
-        struct.pack_into("<I", data, table * SECTOR + 4 * grain, value)
-    path.write_bytes(data)
+    one, other = (
+        struct.unpack_from("<10I", data, table_offset(path, directory))
+        for directory in (header.rgd_offset, header.gd_offset)
+    )
+    assert one == other
+    return one
 
 
 def test_defragment_lays_grains_in_order_behind_the_tables(untidy):
@@ -179,7 +170,7 @@ def test_flat_extents_that_share_a_file(tmp_path, content_of):
 @BOTH
 def test_grain_in_two_places_is_refused(untidy, operation):
     path = untidy()
-    set_entry(path, 0, entries_of(path)[5])
+    put_entry(path, 0, get_entry(path, 5), both=True)
     before = path.read_bytes()
     with pytest.raises(CorruptDisk, match="share"):
         operation(path)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import struct
 from random import Random
@@ -18,10 +17,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.files impo
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.check.check import check_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.check.finding import is_healthy
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.check.repair import repair_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.header import (
-    SECTOR,
-    SparseHeader,
-)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.header import SECTOR
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.layout import (
     DiskSpec,
     metadata_sectors,
@@ -29,28 +25,17 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.layo
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.create import new_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo import create_child
+from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._vmdk.pokes import (
+    GRAIN,
+    MIB,
+    TWO_TABLES,
+    header_of,
+    poke,
+    put_header,
+    table_offset,
+)
 
-GRAIN, MIB = 64 << 10, 1 << 20
 SIZE = 40 * MIB
-
-
-def header_of(path):
-    return SparseHeader.parse(path.read_bytes()[:SECTOR], str(path))
-
-
-def poke(path, offset, data):
-    with path.open("r+b") as stream:
-        stream.seek(offset)
-        stream.write(data)
-
-
-def put_header(path, **fields):
-    poke(path, 0, dataclasses.replace(header_of(path), **fields).pack())
-
-
-def table_offset(path, directory, number=0):
-    place = struct.unpack_from("<I", path.read_bytes(), directory * SECTOR + 4 * number)[0]
-    return place * SECTOR
 
 
 def by_name(path, name):
@@ -61,15 +46,14 @@ def by_name(path, name):
 @pytest.fixture
 def model():
     content = bytearray(SIZE)
-    content[: 4 * GRAIN] = Random(1).randbytes(4 * GRAIN)
-    content[600 * GRAIN : 601 * GRAIN] = b"\x22" * GRAIN
+    for offset, data in TWO_TABLES.items():
+        content[offset : offset + len(data)] = data
     return bytes(content)
 
 
 @pytest.fixture
-def disk(make_disk, model):
-    pieces = {0: model[: 4 * GRAIN], 600 * GRAIN: model[600 * GRAIN : 601 * GRAIN]}
-    return make_disk("disk.vmdk", "monolithicSparse", SIZE, pieces)
+def disk(make_disk):
+    return make_disk("disk.vmdk", "monolithicSparse", SIZE, TWO_TABLES)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import errno
 import fcntl
 import json
 import os
-import struct
+from array import array
 
 import pytest
 
@@ -28,9 +28,12 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor.d
     Descriptor,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.header import (
-    SparseHeader,
+    ZEROED_GRAINS,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.layout import DiskSpec
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.sparse_guard import (
+    table_runs,
+)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.create import create_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.grow import grow_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.remove import (
@@ -43,9 +46,15 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.fami
     children_of,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo import create_child
+from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._vmdk.pokes import (
+    GRAIN,
+    MIB,
+    get_entry,
+    header_of,
+    put_entry,
+    put_header,
+)
 
-MIB = 1 << 20
-GRAIN = 64 << 10
 STRANGER = 4711
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to others")
 
@@ -247,30 +256,10 @@ def test_leftovers_are_swept_unless_somebody_holds_them(tmp_path):
 # Sparse extents
 
 
-def _entry_place(path, grain):
-    """Bytes of the entry of a grain, in both tables."""
-    data = path.read_bytes()
-    header = SparseHeader.parse(data[:512], str(path))
-    for offset in (header.rgd_offset, header.gd_offset):
-        yield 4 * grain + 512 * struct.unpack_from("<I", data, offset * 512)[0]
-
-
-def _set_entry(path, grain, sector):
-    places = list(_entry_place(path, grain))
-    with path.open("r+b") as file:
-        for place in places:
-            file.seek(place)
-            file.write(struct.pack("<I", sector))
-
-
-def _entry(path, grain):
-    return struct.unpack_from("<I", path.read_bytes(), list(_entry_place(path, grain))[1])[0]
-
-
 @pytest.mark.parametrize("sector", [1, 5, 21, 25, 28])
 def test_grain_in_the_metadata_is_neither_read_nor_written(make_disk, sector):
     path = make_disk("disk.vmdk", "monolithicSparse", MIB, {0: b"a" * GRAIN})
-    _set_entry(path, 0, sector)
+    put_entry(path, 0, sector, both=True)
     before = path.read_bytes()
     with open_disk(path) as disk, pytest.raises(CorruptDisk):
         read(disk, 0, 512)
@@ -284,7 +273,7 @@ def test_grain_in_the_metadata_is_neither_read_nor_written(make_disk, sector):
 @pytest.mark.parametrize("shift", [0, 1, -127])
 def test_shared_grain_is_not_written(make_disk, shift):
     path = make_disk("disk.vmdk", "monolithicSparse", MIB, {0: b"a" * (4 * GRAIN)})
-    _set_entry(path, 3, _entry(path, 1) + shift)
+    put_entry(path, 3, get_entry(path, 1) + shift, both=True)
     disk = open_disk(path, writable=True)
     with pytest.raises(CorruptDisk, match=r"grains \d and \d lie in the same place.*vmdk_check"):
         disk.write(0, b"x")
@@ -295,15 +284,17 @@ def test_shared_grain_is_not_written(make_disk, shift):
 def test_shared_grain_one_step_behind_a_hole_is_not_written(make_disk, hole):
     """The entries 0 and 128, or 1 and 129, look like neighbours in the file, and are none."""
     path = make_disk("disk.vmdk", "monolithicSparse", MIB, {0: b"a" * (4 * GRAIN)})
-    with path.open("r+b") as file:  # version 2, and entries of 1 are zeroed grains (TN p.7)
-        file.seek(4)
-        file.write(struct.pack("<II", 2, struct.unpack_from("<I", path.read_bytes(), 8)[0] | 4))
+    put_header(path, version=2, flags=header_of(path).flags | ZEROED_GRAINS)
     for grain, sector in enumerate((hole, hole + 128, hole + 128)):
-        _set_entry(path, grain, sector)
+        put_entry(path, grain, sector, both=True)
     disk = open_disk(path, writable=True)
     with pytest.raises(CorruptDisk, match=r"grains \d and \d lie in the same place"):
         disk.write(8 * GRAIN, b"x")
     disk.close()
+
+
+def test_table_one_step_behind_a_missing_one_is_metadata():
+    assert list(table_runs(array("I", [0, 4, 8, 0]), 4)) == [(4, 12)]
 
 
 # Descriptors

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import struct
 from random import Random
@@ -31,8 +30,16 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.salvage.part
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.salvage.salvage import (
     open_salvaged,
 )
+from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._vmdk.pokes import (
+    GRAIN,
+    MIB,
+    get_entry,
+    header_of,
+    poke,
+    put_entry,
+    put_header,
+)
 
-GRAIN, MIB = 64 << 10, 1 << 20
 CUT = "govmomi/ttylinux-pc_i486-16.1-disk1.vmdk"
 
 
@@ -53,23 +60,6 @@ def blanked(content, faults):
         if fault.is_lost:
             content[fault.offset : fault.offset + fault.length] = bytes(fault.length)
     return bytes(content)
-
-
-def header_of(path):
-    return SparseHeader.parse(path.read_bytes()[:SECTOR], str(path))
-
-
-def poke(path, offset, data):
-    with path.open("r+b") as stream:
-        stream.seek(offset)
-        stream.write(data)
-
-
-def put_entry(path, grain, value):
-    header, data = header_of(path), path.read_bytes()
-    for directory in (header.gd_offset, header.rgd_offset):
-        table = struct.unpack_from("<I", data, directory * SECTOR)[0]
-        poke(path, table * SECTOR + 4 * grain, struct.pack("<I", value))
 
 
 @pytest.fixture
@@ -152,8 +142,7 @@ def test_stream_with_noise_in_its_middle(make, content):
 
 def test_hostile_capacity_of_a_stream_takes_no_memory(make):
     path = make("streamOptimized")
-    header = dataclasses.replace(header_of(path), capacity=1 << 53)
-    poke(path, 0, header.pack())
+    put_header(path, capacity=1 << 53)
     with open_salvaged(path) as disk:
         assert bytes(read(disk, 0, 10)) != bytes(10)
 
@@ -192,9 +181,7 @@ def test_truncated_sparse_disk_keeps_what_is_there(make, content):
 
 def test_grains_that_share_a_place_are_doubtful(make):
     path = make("monolithicSparse")
-    data, header = path.read_bytes(), header_of(path)
-    table = struct.unpack_from("<I", data, header.gd_offset * SECTOR)[0]
-    put_entry(path, 8, struct.unpack_from("<I", data, table * SECTOR + 8)[0])
+    put_entry(path, 8, get_entry(path, 2), both=True)
     faults = salvaged(path)[1]
     assert faults == [
         Fault(2 * GRAIN, GRAIN, is_lost=False),
@@ -204,7 +191,7 @@ def test_grains_that_share_a_place_are_doubtful(make):
 
 def test_grain_beyond_the_end_is_lost(make, content):
     path = make("monolithicSparse")
-    put_entry(path, 3, 1 << 20)
+    put_entry(path, 3, 1 << 20, both=True)
     found, faults = salvaged(path)
     assert faults == [Fault(3 * GRAIN, GRAIN)]
     assert found == blanked(content, faults)
@@ -252,8 +239,8 @@ def test_child_is_read_over_its_parent(child, content):
 
 def test_damage_of_the_parent_shows_where_the_child_has_nothing(child):
     parent = child.with_name("disk.vmdk")
-    put_entry(parent, 2, 1 << 20)
-    put_entry(parent, 3, 1 << 20)
+    put_entry(parent, 2, 1 << 20, both=True)
+    put_entry(parent, 3, 1 << 20, both=True)
     assert salvaged(child)[1] == [Fault(3 * GRAIN, GRAIN)]
 
 

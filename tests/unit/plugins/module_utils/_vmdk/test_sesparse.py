@@ -26,8 +26,14 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.extent import Kind
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
+from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._vmdk.made_cowd import (
+    SECTOR,
+    base_of,
+    by_qemu,
+    patch,
+)
 
-SECTOR, GRAIN = 512, 4096
+GRAIN = 4096
 ENTRIES = 4096  # of one table: 16 MiB of disk
 UNMAPPED, ZERO = 1, 2
 # Sectors where ESXi puts things; bitmap and back map are there in name only.
@@ -69,27 +75,6 @@ def lay_down(folder, capacity, grains, *, parent=None, create_type="seSparse", *
         text += 'parentFileNameHint="base.vmdk"\n'
     (folder / "d.vmdk").write_text(text + f'RW {capacity} SESPARSE "d-sesparse.vmdk"\n#DDB\n')
     return folder / "d.vmdk"
-
-
-def base_of(folder, content):
-    (folder / "base-flat.vmdk").write_bytes(content)
-    (folder / "base.vmdk").write_text(
-        "# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=ffffffff\n"
-        f'createType="vmfs"\nRW {len(content) // SECTOR} VMFS "base-flat.vmdk"\n'
-    )
-    return "12345678"
-
-
-def by_qemu(qemu_img, path):
-    raw = path.with_suffix(".raw")
-    qemu_img("convert", "-O", "raw", path, raw)
-    return raw.read_bytes()
-
-
-def patch(path, offset, value):
-    with open(path, "r+b") as stream:
-        stream.seek(offset)
-        stream.write(struct.pack("<Q", value))
 
 
 # 40 MiB and a bit: three tables, the last one short
@@ -208,7 +193,7 @@ def test_extent_named_as_a_disk_is_explained(tmp_path):
 )
 def test_fault_12_hostile_header_allocates_nothing(tmp_path, offset, value, error):
     path = lay_down(tmp_path, CAPACITY, GRAINS)
-    patch(tmp_path / "d-sesparse.vmdk", offset, value)
+    patch(tmp_path / "d-sesparse.vmdk", offset, "<Q", value)
     tracemalloc.start()
     with pytest.raises(error) as caught:
         open_disk(path)
@@ -230,7 +215,7 @@ def test_fault_12_hostile_header_allocates_nothing(tmp_path, offset, value, erro
 )
 def test_entry_that_makes_no_sense_is_an_error(tmp_path, offset, value):
     path = lay_down(tmp_path, CAPACITY, GRAINS)
-    patch(tmp_path / "d-sesparse.vmdk", offset, value)
+    patch(tmp_path / "d-sesparse.vmdk", offset, "<Q", value)
     with open_disk(path) as disk, pytest.raises(CorruptDisk, match="makes no sense"):
         read(disk, 0, GRAIN)
 

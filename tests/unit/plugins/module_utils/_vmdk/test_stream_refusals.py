@@ -4,10 +4,6 @@
 
 from __future__ import annotations
 
-import random
-import struct
-from pathlib import Path
-
 import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.device import read
@@ -16,69 +12,14 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     OutOfRange,
     UnsupportedDisk,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.files import File
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.header import (
-    SparseHeader,
-)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.stream import (
     writer as stream_writer,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.stream.stream import (
-    StreamExtent,
+from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._vmdk.new_streams import (
+    GRAIN,
+    content_of,
+    noise,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.stream.writer import (
-    StreamWriter,
-)
-
-DESCRIPTOR = b"# Disk DescriptorFile\nversion=1\n"
-GRAIN = 65536
-TABLE = 512 * GRAIN
-HEADER = struct.Struct("<4sIIQQQQIQQQB4sH")
-
-
-def noise(seed, size=GRAIN):
-    return random.Random(seed).randbytes(size)
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "new.vmdk"
-
-
-@pytest.fixture
-def writer(path):
-    """A function: size in bytes -> a StreamWriter."""
-    writers = []
-
-    def make(size, descriptor=DESCRIPTOR, **options):
-        writers.append(StreamWriter(File.create(path), size // 512, descriptor, **options))
-        return writers[-1]
-
-    yield make
-    for made in writers:
-        made.close()
-
-
-def content_of(path):
-    with File(path) as file:
-        device = StreamExtent(file, SparseHeader.parse(file.read(0, 512), str(path)))
-        return read(device, 0, device.size)
-
-
-def walk(data):
-    """(kind, sector of the content, number or LBA) of all markers, as a sequential reader sees."""
-    position = HEADER.unpack_from(data)[10] * 512
-    while True:
-        number, size, kind = struct.unpack_from("<QII", data, position)
-        if size:
-            yield "grain", position // 512, number
-            position += -(-(12 + size) // 512) * 512
-            continue
-        yield ("end", "table", "directory", "footer")[kind], position // 512 + 1, number
-        position += 512 * (1 + number)
-        if kind == 0:
-            assert position == len(data)
-            return
 
 
 def refused(action, *arguments, error=InvalidRequest, **options):
@@ -160,4 +101,4 @@ def test_file_is_whole_sectors(writer, path):
     stream = writer(1 << 20)
     stream.write(0, noise(0))
     stream.finish()
-    assert Path(path).stat().st_size % 512 == 0
+    assert path.stat().st_size % 512 == 0

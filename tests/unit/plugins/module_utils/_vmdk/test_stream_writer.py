@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import random
 import struct
 import zlib
 
@@ -16,56 +15,24 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.copy impor
     EncodingTarget,
     copy,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.device import read
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import (
     CorruptDisk,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.files import File
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.memory import MemoryDevice
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents import deflate
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.header import (
-    SparseHeader,
-)
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.stream.stream import (
-    StreamExtent,
-)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.stream.writer import (
     StreamWriter,
 )
+from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._vmdk.new_streams import (
+    DESCRIPTOR,
+    GRAIN,
+    content_of,
+    noise,
+)
 
-DESCRIPTOR = b"# Disk DescriptorFile\nversion=1\n"
-GRAIN = 65536
 TABLE = 512 * GRAIN
 HEADER = struct.Struct("<4sIIQQQQIQQQB4sH")
-
-
-def noise(seed, size=GRAIN):
-    return random.Random(seed).randbytes(size)
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "new.vmdk"
-
-
-@pytest.fixture
-def writer(path):
-    """A function: size in bytes -> a StreamWriter."""
-    writers = []
-
-    def make(size, descriptor=DESCRIPTOR, **options):
-        writers.append(StreamWriter(File.create(path), size // 512, descriptor, **options))
-        return writers[-1]
-
-    yield make
-    for made in writers:
-        made.close()
-
-
-def content_of(path):
-    with File(path) as file:
-        device = StreamExtent(file, SparseHeader.parse(file.read(0, 512), str(path)))
-        return read(device, 0, device.size)
 
 
 def walk(data):

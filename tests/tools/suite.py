@@ -40,11 +40,11 @@ def run(targets: list[str]) -> list[tuple[str, int, float]]:
     first, *others = targets
     started = time.monotonic()
     with contextlib.ExitStack() as logs:
-        running = {name: logs.enter_context(tempfile.TemporaryFile()) for name in others}
-        beside = [
-            (name, log, subprocess.Popen(["make", name], stdout=log, stderr=subprocess.STDOUT))
-            for name, log in running.items()
-        ]
+        beside = []
+        for name in others:
+            log = logs.enter_context(tempfile.TemporaryFile())
+            process = subprocess.Popen(["make", name], stdout=log, stderr=subprocess.STDOUT)
+            beside.append((name, log, process))
         print(f"\n==== make {first}", flush=True)
         code = subprocess.run(["make", first], check=False).returncode
         done = [(first, code, time.monotonic() - started)]

@@ -25,6 +25,7 @@ from .._vmdk.salvage.salvage import open_salvaged
 from .inspect_disk import inspect
 from .plan import Plan, Result
 from .spec import disk_spec
+from .target import is_one_of
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -152,9 +153,8 @@ def _already_salvaged(request: CheckRequest, target: str) -> Result | None:
 def _refuse_source(source: SalvagedDisk, target: str) -> None:
     link: SalvagedDisk | None = source
     while link is not None:
-        for path in link.files:
-            if os.path.exists(target) and os.path.samefile(path, target):
-                raise InvalidRequest("is a part of the damaged disk itself", path=target)
+        if is_one_of(link.files, target):
+            raise InvalidRequest("is a part of the damaged disk itself", path=target)
         link = link.parent
 
 

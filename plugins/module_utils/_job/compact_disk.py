@@ -17,6 +17,7 @@ from .._transport.reference import Road
 from .._vmdk.compact.compact import Layout, held_link
 from .._vmdk.compact.defragment import check_defragment, defragment, fragmentation
 from .._vmdk.compact.shrink import shrink, surplus
+from .._vmdk.files.paths import folder_of
 from .._vmdk.life.building import require_writable
 from .._vmdk.opening.chain import open_disk
 from .._vmdk.opening.family import refuse_with_children
@@ -59,7 +60,7 @@ def plan_defragment(request: CompactRequest) -> Plan:
         return nothing_to_do(old["fragmentation"]["before"], {"disk": before, **old})
     new = _numbers(_in_order(layout))
     for path in links:
-        _require_writable(path)
+        require_writable(folder_of(path))
         check_defragment(path, allow_outside=request.access.allow_outside)
 
     def apply() -> Result:
@@ -73,11 +74,6 @@ def plan_defragment(request: CompactRequest) -> Plan:
     numbers = {"before": _numbers(layout), "after": new}
     result: Result = {"disk": before, "fragmentation": numbers}
     return Plan(before=numbers["before"], after=new, result=result, apply=apply)
-
-
-def _require_writable(path: str) -> None:
-    """Raises ReadOnlyDisk."""
-    require_writable(os.path.dirname(os.path.realpath(path)))
 
 
 def _in_order(layout: Layout) -> Layout:
@@ -113,7 +109,7 @@ def plan_shrink(request: CompactRequest) -> Plan:
         result["volumes"] = [outcome.as_dict() for outcome in outcomes]
     if not gain:
         return nothing_to_do(_sizes(disk), result)
-    _require_writable(request.path)
+    require_writable(folder_of(request.path))
     with held_link(request.path, request.access.allow_outside):
         pass  # whatever forbids it is told now, in check mode too
 

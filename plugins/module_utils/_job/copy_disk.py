@@ -51,20 +51,20 @@ def plan_copy(request: CopyRequest) -> Plan:
     with request.access.open(request.src) as source:
         refuse_own_files(source, dest.text)
         target = Target(dest, _spec(request, source, dest), replace=request.force)
+        before: Result = {}
+        if there:
+            with request.access.open(request.dest) as present:
+                before = inspect(present)
+                difference = _difference(source, present, target, request.disk_type)
+            if difference is None:
+                return nothing_to_do(before, {"disk": before})
+            if not request.force:
+                raise DiskExists(
+                    f"is there already, and {difference}",
+                    path=dest.text,
+                    hint=f"Use force: true to replace it with the content of {request.src}.",
+                )
         needed = space_needed(source, target)
-        if not there:
-            return _plan_write(request, target, {}, needed)
-        with request.access.open(request.dest) as present:
-            before = inspect(present)
-            difference = _difference(source, present, target, request.disk_type)
-    if difference is None:
-        return nothing_to_do(before, {"disk": before})
-    if not request.force:
-        raise DiskExists(
-            f"is there already, and {difference}",
-            path=dest.text,
-            hint=f"Use force: true to replace it with the content of {request.src}.",
-        )
     return _plan_write(request, target, before, needed)
 
 

@@ -13,6 +13,7 @@ from .._device.errors import DiskExists, InvalidRequest, NotADisk
 from .._device.files import remove_if_there
 from .._device.units import human_size
 from .._vmdk.descriptor.types import MONOLITHIC_SPARSE
+from .._vmdk.life.building import require_folder
 from .._vmdk.life.create import check_new_disk, create_disk
 from .._vmdk.life.grow import check_growth, grow_disk
 from .._vmdk.life.metadata import check_key, check_metadata, set_metadata
@@ -24,7 +25,6 @@ from .edit_disk import differing, predicted
 from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
 from .spec import disk_spec
-from .target import require_folder
 
 if t.TYPE_CHECKING:
     from .._vmdk.opening.disk import Disk

@@ -21,12 +21,13 @@ from .._device.progress import Silent
 from .._device.raw import RawDevice
 from .._device.slice import SliceDevice
 from .._device.units import human_size
-from .._vmdk.life.building import require_writable
+from .._vmdk.files.paths import folder_of
+from .._vmdk.life.building import require_folder, require_writable
 from .._vmdk.life.metadata import canonical_uuid, check_key, check_metadata, set_metadata
 from .._vmdk.opening.disk import Disk
 from .inspect_disk import inspect, is_point
 from .plan import Plan, Result
-from .target import refuse_own_files, require_folder
+from .target import refuse_own_files
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -178,7 +179,7 @@ def _check_dest(disk: AnyDisk, dest: str) -> None:
             hint="Name a file that does not end in .vmdk. vmdk_clone makes disks.",
         )
     require_folder(dest)
-    require_writable(os.path.dirname(os.path.realpath(dest)))
+    require_writable(folder_of(dest))
 
 
 def _differs(dest: str, disk: AnyDisk, offset: int, length: int) -> bool:

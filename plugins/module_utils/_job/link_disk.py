@@ -11,11 +11,11 @@ import typing as t
 from .._device.errors import DiskExists, InvalidRequest
 from .._transport.reference import Road
 from .._vmdk.descriptor.types import CHILD_TYPES, MONOLITHIC_SPARSE
+from .._vmdk.life.building import require_folder
 from .._vmdk.opening.chain import open_disk
 from .._vmdk.redo.redo import create_child
 from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
-from .target import require_folder
 
 if t.TYPE_CHECKING:
     from .copy_disk import CopyRequest

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .._device.extent import Kind
+from .._device.extent import Kind, widen_data
 from .._vmdk.descriptor.types import STREAM_OPTIMIZED
 from .._vmdk.extents.header import GTES_PER_GT, SECTOR
 from .._vmdk.extents.layout import (
@@ -45,13 +45,8 @@ def space_needed(source: BlockDevice, target: Target) -> int:
 
 def _grains(source: BlockDevice) -> int:
     """How many grains have content, if only a byte."""
-    count, last = 0, -1
-    for run in source.extents():
-        if run.kind is Kind.DATA and run.length:
-            first, end = run.offset // _GRAIN, (run.end - 1) // _GRAIN
-            count += end - max(first, last + 1) + 1
-            last = end
-    return count
+    runs = widen_data(source.extents(), _GRAIN, source.size)
+    return sum(-(-run.length // _GRAIN) for run in runs if run.kind is Kind.DATA)
 
 
 def _stream(grains: int, size: int) -> int:

@@ -12,19 +12,20 @@ import stat
 import typing as t
 
 from .._device.copy import copy
-from .._device.errors import DiskExists, DiskNotFound, InvalidRequest
+from .._device.errors import DiskExists, InvalidRequest
 from .._device.files import File, remove_if_there, replace_durably
 from .._device.raw import RawDevice
 from .._device.units import human_size
 from .._transport.reference import Road, is_block_device
 from .._vmdk.extents.layout import DiskSpec
 from .._vmdk.files.lock import lock
-from .._vmdk.life.building import new_file, require_writable
+from .._vmdk.files.paths import folder_of
+from .._vmdk.life.building import new_file, require_folder, require_writable
 from .._vmdk.life.create import check_new_disk, new_disk
 from .._vmdk.opening.disk import Disk
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from .._device.device import BlockDevice
     from .._device.progress import Progress
@@ -62,11 +63,16 @@ def refuse_own_files(source: AnyDisk, dest: str) -> None:
     own = [source.name]
     if isinstance(source, Disk):
         own = [path for link in source.links for path in link.files()]
-    for path in own:
-        if os.path.exists(path) and os.path.exists(dest) and os.path.samefile(path, dest):
-            raise InvalidRequest(
-                "is the source itself, or a file that the source consists of", path=dest
-            )
+    if is_one_of(own, dest):
+        raise InvalidRequest(
+            "is the source itself, or a file that the source consists of", path=dest
+        )
+
+
+def is_one_of(paths: Iterable[str], dest: str) -> bool:
+    """Whether `dest` is one of these files, under whatever name."""
+    there = [path for path in paths if os.path.exists(path)]
+    return os.path.exists(dest) and any(os.path.samefile(path, dest) for path in there)
 
 
 def exists(reference: Reference) -> bool:
@@ -80,13 +86,6 @@ def exists(reference: Reference) -> bool:
     return os.path.lexists(reference.text)
 
 
-def require_folder(path: str) -> None:
-    """Raises DiskNotFound where the folder for a new file is missing."""
-    folder = os.path.dirname(os.path.realpath(path))
-    if not os.path.isdir(folder):
-        raise DiskNotFound("the folder for it is not there", path=folder, hint="Create it first.")
-
-
 def check(target: Target) -> None:
     """Raises what write() would raise before it writes anything."""
     path = target.reference.text
@@ -95,10 +94,9 @@ def check(target: Target) -> None:
     elif is_block_device(path):
         _open_block_device(path, target.spec.size).close()
     else:
-        real = os.path.realpath(path)
-        require_writable(os.path.dirname(real))
+        require_writable(folder_of(path))
         with contextlib.ExitStack() as held:
-            _lock_old(real, target.replace, held)
+            _lock_old(os.path.realpath(path), target.replace, held)
 
 
 def write(source: BlockDevice, target: Target, progress: Progress, label: str) -> Transfer:

@@ -176,9 +176,8 @@ def space():
 def kill_after():
     def kill_after(seconds, module, **arguments):
         """Start a module and kill it on its way."""
-        name = f"ansible_collections.vdisk.lifecycle.plugins.modules.{module}"
         process = subprocess.Popen(
-            [sys.executable, "-m", name],
+            [sys.executable, "-m", f"{MODULES}.{module}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

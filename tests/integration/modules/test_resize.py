@@ -7,9 +7,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -22,32 +19,18 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.resize_disk i
     ResizeRequest,
     plan_resize,
 )
+from ansible_collections.vdisk.lifecycle.tests.integration.modules.guests import (
+    MIB,
+    SIZE,
+    START,
+    checked,
+    filling,
+    run,
+)
 
 pytestmark = pytest.mark.serial
-MIB = 1 << 20
-START = 2048 * 512
-MAKERS = {
-    "ext2": ["mkfs.ext2", "-q", "-F", "-L", "root"],
-    "ext3": ["mkfs.ext3", "-q", "-F", "-L", "root"],
-    "ext4": ["mkfs.ext4", "-q", "-F", "-L", "root"],
-    "xfs": ["mkfs.xfs", "-q", "-f", "-L", "root"],
-    "btrfs": ["mkfs.btrfs", "-q", "-f", "-L", "root"],
-}
-CHECKERS = {
-    "ext2": ["e2fsck", "-fn"],
-    "ext3": ["e2fsck", "-fn"],
-    "ext4": ["e2fsck", "-fn"],
-    "xfs": ["xfs_repair", "-n"],
-    "btrfs": ["btrfs", "check", "--readonly"],
-}
-OLD, NEW = 400 * MIB, 600 * MIB
-
-
-def run(*command, **options):
-    words = [str(word) for word in command]
-    done = subprocess.run(words, check=False, capture_output=True, text=True, **options)
-    assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
-    return done.stdout
+OLD, NEW = SIZE, 600 * MIB
+KEPT = bytes(range(256)) * 8192
 
 
 @pytest.fixture(autouse=True)
@@ -64,27 +47,9 @@ def guest(tmp_path, modules):
     """guest(kind, label): a disk of 400 MiB, one partition, one file system with one file."""
 
     def make(kind="ext4", label="gpt", disk_type="monolithicSparse"):
-        raw, point = tmp_path / "guest.raw", tmp_path / "filling"
-        with open(raw, "wb") as stream:
-            stream.truncate(OLD)
-        start = START
-        if label is None:
-            start, size = 0, OLD
-        else:
-            run("sfdisk", "-q", "--label", label, raw, input="start=2048, type=linux\n")
-            table = json.loads(run("sfdisk", "--json", raw))
-            size = table["partitiontable"]["partitions"][0]["size"] * 512
-        point.mkdir()
-        loop = run("losetup", "-f", "--show", "-o", start, "--sizelimit", size, raw).strip()
-        try:
-            run(*MAKERS[kind], loop)
-            run("mount", loop, point)
-            (point / "kept").write_bytes(bytes(range(256)) * 8192)
-            run("umount", point)
-        finally:
-            run("losetup", "-d", loop)
-        point.rmdir()
-        path = tmp_path / "web01.vmdk"
+        raw, path = tmp_path / "guest.raw", tmp_path / "web01.vmdk"
+        with filling(raw, kind, label) as point:
+            (point / "kept").write_bytes(KEPT)
         modules.vmdk_clone(src=raw, dest=path, disk_type=disk_type)
         raw.unlink()
         return path
@@ -97,22 +62,18 @@ def judge(tmp_path):
     """judge(kind, path, label): bytes that the file system has, once all checkers are content."""
 
     def check(kind, path, label="gpt"):
-        raw, part, point = tmp_path / "judge.raw", tmp_path / "judge.part", tmp_path / "judge"
+        raw, part = tmp_path / "judge.raw", tmp_path / "judge.part"
         run("qemu-img", "convert", "-f", "vmdk", "-O", "raw", path, raw)
         if label is None:
             os.rename(raw, part)
         else:
             take_partition(raw, part, label)
-        run(*CHECKERS[kind], part)
-        point.mkdir(exist_ok=True)
-        run("mount", "-o", "loop,ro", part, point)
         try:
-            assert (point / "kept").read_bytes() == bytes(range(256)) * 8192
-            status = os.statvfs(point)
-            return status.f_blocks * status.f_frsize
+            with checked(kind, part) as point:
+                assert (point / "kept").read_bytes() == KEPT
+                status = os.statvfs(point)
+                return status.f_blocks * status.f_frsize
         finally:
-            run("umount", point)
-            point.rmdir()
             part.unlink()
             raw.unlink(missing_ok=True)
 
@@ -278,7 +239,7 @@ def test_logical_partition(modules, tmp_path):
     run("sfdisk", "-q", "--label", "dos", raw, input=lines)
     filled = tmp_path / "filled"
     filled.mkdir()
-    (filled / "kept").write_bytes(bytes(range(256)) * 8192)
+    (filled / "kept").write_bytes(KEPT)
     run("mkfs.ext4", "-q", "-F", "-d", filled, "-E", f"offset={44 * MIB}", raw, "100M")
     modules.vmdk_clone(src=raw, dest=path)
     result = modules.vmdk_resize(path=path, size=NEW, grow_partition="true")
@@ -292,7 +253,7 @@ def test_logical_partition(modules, tmp_path):
     run("dd", f"if={raw}", f"of={part}", "bs=1M", "skip=44", "conv=sparse")
     run("e2fsck", "-fn", part)
     run("debugfs", "-R", f"dump kept {tmp_path}/back", part)
-    assert (tmp_path / "back").read_bytes() == bytes(range(256)) * 8192
+    assert (tmp_path / "back").read_bytes() == KEPT
     assert not modules.vmdk_resize(path=path, size=NEW, grow_partition="true")["changed"]
 
 
@@ -314,25 +275,14 @@ def test_a_disk_with_a_child_stays(modules, guest, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs"])
-def test_killed_at_any_moment_and_run_again(modules, guest, judge, tmp_path, kind):
+def test_killed_at_any_moment_and_run_again(modules, guest, judge, tmp_path, kind, kill_after):
     path = guest(kind)
     whole = tmp_path / "whole.vmdk"
     shutil.copy(path, whole)
-    name = "ansible_collections.vdisk.lifecycle.plugins.modules.vmdk_resize"
     options = {"path": str(path), "size": str(NEW), "grow_partition": "true"}
     for moment in range(5):
         shutil.copy(whole, path)
-        process = subprocess.Popen(
-            [sys.executable, "-m", name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": options}).encode())
-        process.stdin.close()
-        time.sleep(0.25 + 0.15 * moment)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        kill_after(0.25 + 0.15 * moment, "vmdk_resize", **options)
         time.sleep(0.3)  # a program that it had started may be at work still
         modules.vmdk_resize(**options)
         assert judge(kind, path) > 500 * MIB

@@ -15,23 +15,12 @@ from pathlib import Path
 
 import pytest
 
-MIB = 1 << 20
-MAKERS = {
-    "ext4": ["mkfs.ext4", "-q", "-F"],
-    "xfs": ["mkfs.xfs", "-q", "-f"],
-    "btrfs": ["mkfs.btrfs", "-q", "-f"],
-}
-CHECKERS = {
-    "ext4": ["e2fsck", "-fn"],
-    "xfs": ["xfs_repair", "-n"],
-    "btrfs": ["btrfs", "check", "--readonly"],
-}
-START = 2048 * 512
-
-
-def run(*command, **options):
-    words = [str(word) for word in command]
-    return subprocess.run(words, check=True, capture_output=True, text=True, **options).stdout
+from ansible_collections.vdisk.lifecycle.tests.integration.modules.guests import (
+    MIB,
+    checked,
+    filling,
+    run,
+)
 
 
 @pytest.fixture
@@ -39,24 +28,12 @@ def guest(tmp_path, modules):
     """guest(kind, disk_type): a disk whose file system kept 8 MiB and threw 60 MiB away."""
 
     def make(kind, disk_type):
-        raw, point = tmp_path / "guest.raw", tmp_path / "filling"
-        with open(raw, "wb") as stream:
-            stream.truncate(400 * MIB)
-        run("sfdisk", "-q", "--label", "gpt", raw, input="start=2048, type=linux\n")
-        point.mkdir()
-        loop = run("losetup", "-f", "--show", "-o", START, "--sizelimit", 398 * MIB, raw).strip()
-        try:
-            run(*MAKERS[kind], loop)
-            run("mount", loop, point)
+        raw, path = tmp_path / "guest.raw", tmp_path / "web01.vmdk"
+        with filling(raw, kind) as point:
             (point / "kept").write_bytes(os.urandom(8 * MIB))
             (point / "thrown away").write_bytes(os.urandom(60 * MIB))
             os.sync()
             (point / "thrown away").unlink()
-            run("umount", point)
-        finally:
-            run("losetup", "-d", loop)
-        point.rmdir()
-        path = tmp_path / "web01.vmdk"
         modules.vmdk_clone(src=raw, dest=path, disk_type=disk_type)
         raw.unlink()
         return path
@@ -72,16 +49,11 @@ def judge(tmp_path):
         raw, part = tmp_path / "judge.raw", tmp_path / "judge.part"
         run("qemu-img", "convert", "-f", "vmdk", "-O", "raw", path, raw)
         run("dd", f"if={raw}", f"of={part}", "bs=1M", "skip=1", "count=398", "conv=sparse")
-        run(*CHECKERS[kind], part)
-        point = tmp_path / "judge"
-        point.mkdir()
-        run("mount", "-o", "loop,ro", part, point)
+        raw.unlink()
         try:
-            return (point / "kept").read_bytes()
+            with checked(kind, part) as point:
+                return (point / "kept").read_bytes()
         finally:
-            run("umount", point)
-            point.rmdir()
-            raw.unlink()
             part.unlink()
 
     return check

@@ -10,7 +10,7 @@ import os
 import stat
 from array import array
 
-from ..._device.errors import DiskExists, NoSpace, ReadOnlyDisk, from_oserror
+from ..._device.errors import DiskExists, DiskNotFound, NoSpace, ReadOnlyDisk, from_oserror
 from ..._device.files import TEMPORARY_SUFFIX, File, remove_if_there
 from ..._device.raw import RawDevice
 from ..extents.header import SECTOR, TEMPORARY_MAGIC, SparseHeader
@@ -18,6 +18,7 @@ from ..extents.layout import directory_sectors, table_sectors
 from ..extents.sparse import SparseExtent
 from ..extents.tables import little_endian
 from ..files.lock import lock
+from ..files.paths import folder_of
 
 
 def new_file(path: str) -> File:
@@ -49,6 +50,13 @@ def require_space(folder: str, size: int) -> None:
             expected=f"{size} bytes",
             hint="Free some space there, or choose another place.",
         )
+
+
+def require_folder(path: str) -> None:
+    """Raises DiskNotFound where the folder for a new file is missing."""
+    folder = folder_of(path)
+    if not os.path.isdir(folder):
+        raise DiskNotFound("the folder for it is not there", path=folder, hint="Create it first.")
 
 
 def require_writable(folder: str) -> None:

@@ -10,7 +10,7 @@ import functools
 import os
 import typing as t
 
-from ..._device.errors import DiskError, DiskExists, DiskNotFound, NotADisk
+from ..._device.errors import DiskError, DiskExists, NotADisk
 from ..._device.files import (
     TEMPORARY_SUFFIX,
     File,
@@ -39,7 +39,14 @@ from ..opening.descriptor_file import DescriptorFile
 from ..opening.family import refuse_with_children
 from ..opening.lazy import LazyExtent, OpenExtents, opened, too_many
 from ..stream.writer import StreamWriter
-from .building import new_file, new_flat, new_sparse, require_space, require_writable
+from .building import (
+    new_file,
+    new_flat,
+    new_sparse,
+    require_folder,
+    require_space,
+    require_writable,
+)
 from .own_files import lock_files, lock_open_files, require_own_files, require_plain, sweep
 
 if t.TYPE_CHECKING:
@@ -149,21 +156,14 @@ class _Build:
 
     def check(self) -> None:
         """Hold what is there, without touching it."""
-        self._require_folder()
+        require_folder(self.path)
+        require_writable(folder_of(self.path))
         check_name(self.path)
         self._look_at_what_is_there()
 
     def require_space(self) -> None:
         if self.spec.preallocate:
             require_space(folder_of(self.path), self.spec.size)
-
-    def _require_folder(self) -> None:
-        folder = folder_of(self.path)
-        if not os.path.isdir(folder):
-            raise DiskNotFound(
-                "the folder for the new disk is not there", path=folder, hint="Create it first."
-            )
-        require_writable(folder)
 
     def _look_at_what_is_there(self) -> None:
         if os.path.isdir(self.path):

@@ -45,9 +45,8 @@ def find_parent(child: str, descriptor: Descriptor, allow_outside: Iterable[str]
             continue
         if os.path.isfile(path) and not os.path.samefile(path, child):
             return path
-        if os.path.lexists(
-            os.path.realpath(path) + SUFFIX
-        ):  # on its way to another name: the journal tells
+        journal = os.path.realpath(path) + SUFFIX
+        if os.path.lexists(journal):  # on its way to another name, which the journal tells
             return path
         tried.append(path)
     if unsafe is not None and os.path.isfile(str(unsafe.found)):

@@ -57,9 +57,7 @@ def commit_child(
     child, parent = _open(path, allow_outside)
     with contextlib.ExitStack() as locks:
         with child, parent:
-            own = [extent for extent in child.extents() if extent.kind is not Kind.INHERITED]
-            _require_writable(parent, own)
-            _require_space(parent, own)
+            own = _own_runs(child, parent)
             write_durably(parent.path + MARK, os.fsencode(os.path.basename(child.path)))
             transfer = _merge(child, parent, own, progress or Silent(), label)
             for disk in (child, parent):
@@ -74,10 +72,7 @@ def check_commit(path: str | os.PathLike[str], *, allow_outside: Sequence[str] =
     child, parent = open_apart(path, allow_outside=allow_outside)
     with child, parent:
         _check(child, parent)
-        own = [extent for extent in child.extents() if extent.kind is not Kind.INHERITED]
-        _require_writable(parent, own)
-        if child.size <= parent.size:  # else it grows first, and is measured then
-            _require_space(parent, own)
+        _own_runs(child, parent)
 
 
 def _open(path: str | os.PathLike[str], allow_outside: Sequence[str]) -> tuple[Disk, Disk]:
@@ -137,6 +132,15 @@ def _refuse_to_uncover(child: Disk, parent: Disk) -> None:
                 found=f"{child.size}, {parent.size} and {below.size} bytes",
                 hint="Make a disk of its own of it (vmdk_convert).",
             )
+
+
+def _own_runs(child: Disk, parent: Disk) -> list[Extent]:
+    """What the child holds. Raises ReadOnlyDisk, NoSpace where the parent cannot take it."""
+    own = [extent for extent in child.extents() if extent.kind is not Kind.INHERITED]
+    _require_writable(parent, own)
+    if child.size <= parent.size:  # else it grows first, and is measured then
+        _require_space(parent, own)
+    return own
 
 
 def _require_writable(parent: Disk, own: Sequence[Extent]) -> None:

@@ -151,6 +151,10 @@ class RepositoryDamaged(DiskError):
     """The repository contradicts itself."""
 
 
+class ObjectLocked(DiskError):
+    """The store keeps an object: it cannot be deleted (yet)."""
+
+
 class WrongKey(DiskError):
     """No key of the repository opens with what was given."""
 

@@ -4,17 +4,17 @@
 
 from __future__ import annotations
 
-import threading
+import time
 
+import obstore
 import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import (
     DiskError,
     DiskIOError,
-    DiskNotFound,
     InvalidRequest,
+    ObjectLocked,
     TransportUnavailable,
-    TruncatedDisk,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.repository import (
     Repository,
@@ -24,6 +24,10 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.open import (
     open_store,
 )
+from ansible_collections.vdisk.lifecycle.tests.integration.repository import faults
+from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._repository import (
+    contract,
+)
 
 
 @pytest.fixture
@@ -31,67 +35,13 @@ def store(s3_url):
     return open_store(s3_url)
 
 
-def test_what_was_put_is_got(store):
-    assert store.put("a/b/c", b"content")
-    assert store.get("a/b/c") == b"content"
-
-
-def test_a_part_can_be_got(store):
-    store.put("key", b"0123456789")
-    assert (store.get("key", 3, 4), store.get("key", 8)) == (b"3456", b"89")
-
-
-def test_a_part_beyond_the_end_is_an_error(store):
-    store.put("key", b"0123456789")
-    with pytest.raises(TruncatedDisk, match="3 more bytes"):
-        store.get("key", 8, 5)
-
-
-def test_a_missing_object_is_an_error(store):
-    with pytest.raises(DiskNotFound, match="no/such"):
-        store.get("no/such")
-    assert store.size("no/such") is None
-
-
-def test_put_replaces(store):
-    store.put("key", b"old")
-    store.put("key", b"new")
-    assert store.get("key") == b"new"
-
-
-def test_put_if_absent_keeps_what_is_there(store):
-    assert store.put("key", b"old", if_absent=True)
-    assert not store.put("key", b"new", if_absent=True)
-    assert store.get("key") == b"old"
+class TestContract(contract.StoreContract):
+    """Of a bucket."""
 
 
 def test_put_if_absent_of_the_same_again_is_our_own_second_try(store):
     assert store.put("key", b"same", if_absent=True)
     assert store.put("key", b"same", if_absent=True)
-
-
-def test_of_many_writers_one_gets_the_key(store):
-    won = []
-
-    def write(number):
-        if store.put("key", b"%d" % number, if_absent=True):
-            won.append(number)
-
-    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [b"%d" % number for number in won] == [store.get("key")]
-
-
-def test_an_upload_is_seen_only_when_it_is_committed(store):
-    upload = store.upload()
-    upload.write(b"one")
-    upload.write(memoryview(b"two"))
-    assert store.size("packs/x") is None
-    assert upload.commit("packs/x")
-    assert store.get("packs/x") == b"onetwo"
 
 
 def test_a_pack_of_full_size_goes_through(store):
@@ -103,44 +53,21 @@ def test_a_pack_of_full_size_goes_through(store):
     assert store.get("packs/big", 63 << 20, 1 << 20) == bytes([63]) * (1 << 20)
 
 
-def test_list_gives_keys_below_a_folder_only(store):
-    for key in ("packs/aa/1", "packs/bb/2", "packs2/3", "backups/3"):
-        store.put(key, b"xyz")
-    assert sorted(store.list("packs/"))[0][:2] == ("packs/aa/1", 3)
-    assert sorted(store.list("packs/"))[1][:2] == ("packs/bb/2", 3)
-    assert len(list(store.list(""))) == 4
+def test_a_listing_of_several_pages_is_whole(store, monkeypatch):
+    monkeypatch.setattr(objects, "_PAGE", 4)
+    keys = {f"packs/{number:02}" for number in range(21)}
+    for key in keys:
+        store.put(key, b"x")
+    assert {stored.key for stored in store.list("packs/")} == keys
 
 
-def test_the_version_changes_when_an_object_is_written_again(store):
-    store.put("key/1", b"a")
-    (first,) = store.list("key/")
-    store.put("key/1", b"b")
-    (second,) = store.list("key/")
-    assert first.size == second.size and first.version != second.version
-
-
-def test_delete_twice_is_fine(store):
-    store.put("key", b"x")
-    store.delete("key")
-    store.delete("key")
-    assert store.size("key") is None
-
-
-def test_foreign_objects_are_seen(store):
-    store.put("repo.json", b"x")
-    store.put("packs/aa/1", b"x")
-    assert store.foreign(frozenset(("repo.json", "packs"))) is None
-    assert store.foreign(frozenset(("repo.json",))) == "packs"
-
-
-def test_a_session_is_seen_until_it_ends(store):
-    assert store.sessions() == ()
-    session = store.begin_session()
-    assert store.sessions() == (session.key,)
-    store.sweep()
-    assert store.sessions() == (session.key,) and session.is_alive()
-    session.end()
-    assert store.sessions() == ()
+def test_a_store_that_keeps_its_objects_says_so(s3_url, proxy):
+    store = open_store(s3_url)
+    store.put("packs/1", b"x")
+    proxy.plan = faults.always(faults.Fault.KEPT, "POST")
+    with pytest.raises(ObjectLocked, match="packs/1"):
+        store.delete("packs/1")
+    assert len([1 for fault, _request in proxy.done if fault]) == 1
 
 
 def test_a_session_that_was_not_heard_of_is_swept(store, monkeypatch):
@@ -148,6 +75,46 @@ def test_a_session_that_was_not_heard_of_is_swept(store, monkeypatch):
     monkeypatch.setattr(objects, "GRACE", 0)
     store.sweep()
     assert not session.is_alive() and store.sessions() == ()
+
+
+def test_a_session_is_renewed_by_the_clock_of_the_server(store):
+    session = store.begin_session()
+    (before,) = store._listing("sessions/")
+    time.sleep(1.1)  # the server counts seconds
+    store.touch(session.key)
+    (after,) = store._listing("sessions/")
+    assert after["last_modified"] > before["last_modified"]
+    session.end()
+
+
+def test_a_session_that_was_swept_does_not_come_back(store):
+    session = store.begin_session()
+    head = store._library.head
+
+    class Suspended:
+        """Between its two requests the writer sleeps until it is taken for dead."""
+
+        def __getattr__(self, name):
+            return getattr(obstore, name)
+
+        def head(self, *arguments):
+            facts = head(*arguments)
+            open_store(store.url).delete(session.key)
+            return facts
+
+    store._library = Suspended()
+    store.touch(session.key)
+    store._library = obstore
+    assert not session.is_alive()
+
+
+def test_what_a_dead_writer_left_is_swept(store, monkeypatch):
+    store.put("tmp/clock-1", b"")
+    store.sweep()
+    assert store.size("tmp/clock-1") == 0
+    monkeypatch.setattr(objects, "GRACE", 0)
+    store.sweep()
+    assert store.size("tmp/clock-1") is None
 
 
 def test_wrong_credentials_are_told_without_showing_them(store, monkeypatch):
@@ -185,7 +152,7 @@ def test_a_bucket_that_is_not_there_is_told(s3):
 
 def test_nobody_at_home_is_told(s3_url, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr(objects, "_RETRY", {"max_retries": 1})
+    monkeypatch.setattr(objects, "RETRY", {"max_retries": 1})
     with pytest.raises(DiskIOError, match="cannot read it"):
         open_store(s3_url).get("key")
 

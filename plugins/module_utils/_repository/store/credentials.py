@@ -21,6 +21,13 @@ _KEYS = {
     "region": "region",
     "endpoint_url": "endpoint",
 }
+_BOTOCORE = {
+    "aws_access_key_id": "access_key_id",
+    "aws_secret_access_key": "secret_access_key",
+    "aws_session_token": "session_token",
+    "region_name": "region",
+    "endpoint_url": "endpoint",
+}
 
 
 def settings(url: str) -> dict[str, str]:
@@ -60,3 +67,11 @@ def _profile() -> dict[str, str]:
     return {
         _KEYS[key]: value for part in sections for key, value in parser.items(part) if key in _KEYS
     }
+
+
+def for_botocore(url: str) -> dict[str, str]:
+    """The same for a client of botocore, which looks in fewer places for the region."""
+    found = settings(url)
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    named = {ours: found[theirs] for ours, theirs in _BOTOCORE.items() if theirs in found}
+    return {**({"region_name": region} if region else {}), **named}

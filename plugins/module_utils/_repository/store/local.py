@@ -40,16 +40,23 @@ class LocalStore:
                 while len(data) < length:
                     more = os.pread(file.fileno(), length - len(data), offset + len(data))
                     if not more:
-                        raise TruncatedDisk(
-                            "the file ends too early",
-                            path=path,
-                            offset=offset + len(data),
-                            expected=f"{length - len(data)} more bytes",
-                        )
+                        raise _too_short(path, offset + len(data), length - len(data))
                     data += more
         except OSError as error:
             raise from_oserror(error, "read it", path) from error
         return data
+
+    def read_into(self, key: str, offset: int, target: memoryview) -> None:
+        path = self.path(key)
+        try:
+            with open(path, "rb", buffering=0) as file:
+                while target.nbytes:
+                    count = os.preadv(file.fileno(), [target], offset)
+                    if not count:
+                        raise _too_short(path, offset, target.nbytes)
+                    offset, target = offset + count, target[count:]
+        except OSError as error:
+            raise from_oserror(error, "read it", path) from error
 
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> bool:
         upload = LocalUpload(self)
@@ -66,13 +73,15 @@ class LocalStore:
         return LocalSession(self)
 
     def list(self, prefix: str) -> Iterator[Stored]:
-        for folder, _folders, names in os.walk(self.path(prefix.rstrip("/")), onerror=_refuse):
-            relative = os.path.relpath(folder, self.root).replace(os.sep, "/")
+        top = self.path(prefix.rstrip("/"))
+        for folder, _folders, names in os.walk(top, onerror=_refuse):
+            relative = os.path.relpath(folder, self.root)
+            below = "" if relative == "." else f"{relative}/"
             for name in names:
                 if name.startswith("."):  # .nfs…: a file that somebody else still has open
                     continue
                 try:
-                    yield _stored(f"{relative}/{name}", os.lstat(os.path.join(folder, name)))
+                    yield _stored(below + name, os.lstat(os.path.join(folder, name)))
                 except FileNotFoundError:
                     continue
 
@@ -145,6 +154,12 @@ class LocalStore:
             return ()
         except OSError as error:
             raise from_oserror(error, "list it", path) from error
+
+
+def _too_short(path: str, offset: int, missing: int) -> TruncatedDisk:
+    return TruncatedDisk(
+        "the file ends too early", path=path, offset=offset, expected=f"{missing} more bytes"
+    )
 
 
 def _refuse(error: OSError) -> None:

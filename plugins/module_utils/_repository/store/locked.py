@@ -24,7 +24,8 @@ def create_locked(path: str) -> int:
     except OSError as error:
         raise from_oserror(error, "write to the repository", path) from error
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Nobody else holds it for longer than a look takes: see _look().
+        fcntl.flock(fd, fcntl.LOCK_EX)
     except OSError:  # no locks here: is_abandoned() goes by age
         pass
     return fd

@@ -53,6 +53,9 @@ class Store(t.Protocol):
     def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
         """Exactly these bytes. Raises DiskNotFound, TruncatedDisk, DiskIOError."""
 
+    def read_into(self, key: str, offset: int, target: memoryview) -> None:
+        """Fill target with what is there from `offset` on. Raises what get() raises."""
+
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> bool:
         """Durable when it returns. With if_absent, False and no change if the key is taken."""
 
@@ -69,7 +72,7 @@ class Store(t.Protocol):
         """Bytes of the object; None if there is none."""
 
     def delete(self, key: str) -> None:
-        """Remove an object; none there is fine."""
+        """Remove an object; none there is fine. Raises ObjectLocked where the store keeps it."""
 
     def foreign(self, known: frozenset[str]) -> str | None:
         """A name at the top that is not in `known`, or None. Raises DiskExists for a file."""

@@ -24,14 +24,24 @@ class Heartbeat:
     def __init__(self, beat: Callable[[], None]) -> None:
         self._beat = beat
         self._stop = threading.Event()
+        self._beating = threading.Lock()
         threading.Thread(target=self._live, name="session", daemon=True).start()
 
     def _live(self) -> None:
         while not self._stop.wait(GRACE / 24):
-            try:
-                self._beat()
-            except DiskError:  # the next hour will do; the writer itself meets the trouble too
-                continue
+            with self._beating:
+                self._beat_once()
+
+    def _beat_once(self) -> None:
+        if self._stop.is_set():
+            return
+        try:
+            self._beat()
+        except DiskError:  # the next hour will do; the writer itself meets the trouble too
+            pass
 
     def stop(self) -> None:
+        """No more beats when it returns."""
         self._stop.set()
+        with self._beating:
+            pass

@@ -33,6 +33,9 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.open import (
     open_store,
 )
+from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._repository import (
+    contract,
+)
 
 
 @pytest.fixture
@@ -40,37 +43,8 @@ def store(tmp_path):
     return LocalStore(str(tmp_path / "store"))
 
 
-def test_what_was_put_is_got(store):
-    assert store.put("a/b/c", b"content")
-    assert store.get("a/b/c") == b"content"
-
-
-def test_a_part_can_be_got(store):
-    store.put("key", b"0123456789")
-    assert (store.get("key", 3, 4), store.get("key", 8)) == (b"3456", b"89")
-
-
-def test_a_part_beyond_the_end_is_an_error(store):
-    store.put("key", b"0123456789")
-    with pytest.raises(TruncatedDisk, match="3 more bytes"):
-        store.get("key", 8, 5)
-
-
-def test_a_missing_object_is_an_error(store):
-    with pytest.raises(DiskNotFound, match="no/such"):
-        store.get("no/such")
-
-
-def test_put_replaces(store):
-    store.put("key", b"old")
-    store.put("key", b"new")
-    assert store.get("key") == b"new"
-
-
-def test_put_if_absent_keeps_what_is_there(store):
-    assert store.put("key", b"old", if_absent=True)
-    assert not store.put("key", b"new", if_absent=True)
-    assert store.get("key") == b"old"
+class TestContract(contract.StoreContract):
+    """Of a directory."""
 
 
 def test_put_if_absent_without_hard_links(store, monkeypatch):
@@ -83,52 +57,9 @@ def test_put_if_absent_without_hard_links(store, monkeypatch):
     assert (store.get("key"), list(store.list("tmp/"))) == (b"old", [])
 
 
-def test_an_upload_is_seen_only_when_it_is_committed(store):
-    upload = store.upload()
-    upload.write(b"one")
-    upload.write(memoryview(b"two"))
-    assert store.size("packs/x") is None
-    assert upload.commit("packs/x")
-    assert store.get("packs/x") == b"onetwo"
-
-
-def test_an_aborted_upload_leaves_nothing(store):
-    upload = store.upload()
-    upload.write(b"x")
-    upload.abort()
-    upload.abort()
-    assert list(store.list("tmp/")) == []
-
-
-def test_list_gives_keys_below_a_folder(store):
-    for key in ("packs/aa/1", "packs/bb/2", "backups/3"):
-        store.put(key, b"xyz")
-    assert sorted(store.list("packs/"))[0][:2] == ("packs/aa/1", 3)
-    assert sorted(store.list("packs/"))[1][:2] == ("packs/bb/2", 3)
-
-
-def test_the_version_changes_when_an_object_is_written_again(store):
-    store.put("key/1", b"a")
-    (first,) = store.list("key/")
-    store.put("key/1", b"b")
-    (second,) = store.list("key/")
-    assert first.size == second.size and first.version != second.version
-
-
-def test_list_of_a_missing_folder_is_empty(store):
-    assert list(store.list("packs/")) == []
-
-
 def test_list_passes_over_files_that_nfs_hides(store):
     store.put("packs/.nfs0001", b"x")
     assert list(store.list("packs/")) == []
-
-
-def test_delete_twice_is_fine(store):
-    store.put("key", b"x")
-    store.delete("key")
-    store.delete("key")
-    assert store.size("key") is None
 
 
 def leave_behind(store, age):
@@ -153,14 +84,6 @@ def test_sweep_leaves_fresh_files_alone(store):
     os.close(leave_behind(store, 5)._fd)
     store.sweep()
     assert len(list(store.list("tmp/"))) == 1
-
-
-def test_a_session_is_seen_until_it_ends(store):
-    session = store.begin_session()
-    store.sweep()
-    assert store.sessions() == (session.key,) and session.is_alive()
-    session.end()
-    assert store.sessions() == ()
 
 
 def test_a_session_whose_writer_died_is_swept(store):
@@ -299,3 +222,18 @@ def test_no_space_is_told_and_harms_nothing(small, helpers):
     assert [point.problem for point in helper.open().points()] == [None]
     assert helper.restore("web01@latest") == old
     assert list((small / "r" / "tmp").iterdir()) == []
+
+
+def test_read_into_fills_exactly_what_is_asked_for(store):
+    store.put("key", b"0123456789")
+    target = bytearray(4)
+    store.read_into("key", 3, memoryview(target))
+    assert target == b"3456"
+
+
+@pytest.mark.parametrize(("key", "offset"), [("key", 8), ("key", 100), ("other", 0)])
+def test_read_into_tells_what_is_not_there(store, key, offset):
+    store.put("key", b"0123456789")
+    wanted = TruncatedDisk if key == "key" else DiskNotFound
+    with pytest.raises(wanted, match=f"/{key}: "):
+        store.read_into(key, offset, memoryview(bytearray(4)))

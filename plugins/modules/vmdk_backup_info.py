@@ -19,18 +19,16 @@ requirements:
   - zstandard, blake3 and cryptography (Python libraries on the host that runs the module)
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes.info
+  - vdisk.lifecycle.options.repository
 options:
   repository:
-    description:
-      - Path of the backup repository, as made with M(vdisk.lifecycle.vmdk_repository).
-    type: str
     required: true
-  passphrase:
+  sizes:
     description:
-      - Passphrase of an encrypted repository.
-      - If not given, the environment variable E(VDISK_PASSPHRASE) of the host that runs the module
-        is used.
-    type: str
+      - Also tell how much of the repository each restore point has for itself and how much it
+        shares, to the byte. That takes longer, most of all the first time on a host.
+    type: bool
+    default: false
   source:
     description:
       - List only restore points of this disk or virtual machine. A disk goes by the name of its
@@ -38,6 +36,11 @@ options:
     type: str
     aliases:
       - vm
+notes:
+  - What a host has learnt about a repository it keeps in a folder, so that this takes a moment
+    even with thousands of restore points, and so that a backup knows at once what is stored. The
+    folder is E(VDISK_CACHE), else C(vdisk.lifecycle) in E(XDG_CACHE_HOME) or C(~/.cache). It may be
+    deleted at any time. Where the repository is encrypted, names and paths in it are, too.
 seealso:
   - module: vdisk.lifecycle.vmdk_backup
   - module: vdisk.lifecycle.vmdk_restore
@@ -55,6 +58,13 @@ EXAMPLES = r"""
     that: (now(utc=true) - newest).total_seconds() < 24 * 3600
   vars:
     newest: "{{ backups.restore_points[-1].created | to_datetime('%Y-%m-%dT%H:%M:%SZ') }}"
+
+- name: What does each restore point take, and what would come free without it?
+  vdisk.lifecycle.vmdk_backup_info:
+    repository: /srv/backup
+    passphrase: "{{ vault_backup_passphrase }}"
+    source: web01
+    sizes: true
 """
 
 RETURN = r"""
@@ -99,10 +109,26 @@ restore_points:
       description: Bytes of its disks.
       type: int
       sample: 10737418240
-    unique:
-      description: Bytes of disk that were new to the repository when it was made.
+    added:
+      description: Bytes by which the repository grew when it was made.
       type: int
-      sample: 20971520
+      sample: 9437184
+    unique:
+      description: Bytes of the repository that no other restore point needs. Only these come free
+        if it is dropped.
+      returned: O(sizes=true)
+      type: int
+      sample: 5242880
+    shared:
+      description: Bytes of the repository that it needs, and others too.
+      returned: O(sizes=true)
+      type: int
+      sample: 697303040
+    logical:
+      description: Bytes of its disks, as RV(restore_points[].size).
+      returned: O(sizes=true)
+      type: int
+      sample: 10737418240
     repository:
       description: Where it is.
       type: str
@@ -123,13 +149,28 @@ sizes:
       type: int
       sample: 21474836480
     stored:
-      description: What the files of the repository take.
+      description: What the packs of the repository take. More than RV(sizes.unique) and
+        RV(sizes.shared) together, if it holds what no restore point needs any more.
       type: int
       sample: 702545920
+    unique:
+      description: What just one restore point needs, added up.
+      returned: O(sizes=true)
+      type: int
+      sample: 10485760
+    shared:
+      description: What several restore points need, counted once.
+      returned: O(sizes=true)
+      type: int
+      sample: 692060160
 """
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.list_points import list_points
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import Plan, nothing_to_do
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import (
+    Plan,
+    Result,
+    nothing_to_do,
+)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     REQUIRED_REPOSITORY_SPEC,
     VmdkModule,
@@ -138,7 +179,12 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
 
 def make_plan(module: VmdkModule) -> Plan:
     """Reading is all there is to do."""
-    return nothing_to_do({}, list_points(module.access, module.params["source"]))
+    return nothing_to_do({}, _list(module))
+
+
+def _list(module: VmdkModule) -> Result:
+    source, sizes = module.params["source"], module.params["sizes"]
+    return list_points(module.access, source, sizes=sizes)
 
 
 def main() -> None:
@@ -147,6 +193,7 @@ def main() -> None:
         argument_spec={
             **REQUIRED_REPOSITORY_SPEC,
             "source": {"type": "str", "aliases": ["vm"]},
+            "sizes": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

@@ -11,13 +11,21 @@ import typing as t
 from ..._device.errors import (
     AmbiguousRestorePoint,
     DiskError,
+    DiskNotFound,
     RepositoryDamaged,
     RestorePointNotFound,
 )
+from ..._device.pipeline import ordered_map
+from ..catalog.chunks import READERS
+from ..catalog.summaries import change_summaries, load_summaries, open_summary, seal_summary
 from ..format.manifest import PREFIX, RestorePoint, decode
+from .late import LateManifest, LateMaps
 
 if t.TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..access import Access
+    from ..catalog.summaries import Kept
 
 LATEST = "latest"
 _SHOWN = 5  # points that an error message lists
@@ -32,23 +40,55 @@ class PointRef(t.NamedTuple):
 
 
 def load_points(access: Access, source_id: str | None = None) -> list[RestorePoint]:
-    """Newest last. Points that cannot be read are among them, with a problem."""
+    """Newest last. Points that cannot be read are among them, with a problem.
+
+    Only what the catalog does not know yet is read; maps are read when they are asked for.
+    """
     prefix = PREFIX if source_id is None else f"{PREFIX}{source_id}/"
-    found = (_load(access, stored.key) for stored in access.store.list(prefix))
-    return sorted(
-        (point for point in found if point is not None), key=lambda point: (point.exact, point.id)
+    known = load_summaries(access.catalog, prefix)
+    listed = {stored.key: stored.version for stored in access.store.list(prefix)}
+    listed = {key: version for key, version in listed.items() if _KEY.fullmatch(key)}
+    points = [
+        point
+        for key, kept in known.items()
+        if listed.get(key) == kept.version and (point := _open(access, key, kept))
+    ]
+    gone = known.keys() - listed.keys()
+    points += _read_new(access, listed, {point.key for point in points}, gone)
+    return sorted(points, key=lambda point: (point.exact, point.id))
+
+
+def _read_new(
+    access: Access, listed: dict[str, str], known: set[str], gone: Iterable[str]
+) -> list[RestorePoint]:
+    points, kept = [], {}
+    missing = [key for key in listed if key not in known]
+    for key, point in ordered_map(lambda key: (key, _load(access, key)), missing, READERS):
+        if point is not None and point.problem is None:
+            kept[key] = seal_summary(access.catalog, point, listed[key])
+            point = _open(access, key, kept[key])  # without its maps, which are most of it
+        if point is not None:
+            points.append(point)
+    change_summaries(access.catalog, kept, gone)
+    return points
+
+
+def _open(access: Access, key: str, kept: Kept) -> RestorePoint | None:
+    manifest = LateManifest(access)
+    manifest.point = open_summary(
+        access.catalog, key, kept, access.store.url, lambda number: LateMaps(manifest, number)
     )
+    return manifest.point
 
 
 def _load(access: Access, key: str) -> RestorePoint | None:
-    match = _KEY.fullmatch(key)
-    if match is None:
-        return None
     try:
         data = access.store.get(key)
         return decode(key, data, access.config, access.subkeys, access.store.url)
+    except DiskNotFound:  # deleted since it was listed
+        return None
     except DiskError as error:
-        return _unreadable(access, match, str(error))
+        return _unreadable(access, t.cast("re.Match[str]", _KEY.fullmatch(key)), str(error))
 
 
 def _unreadable(access: Access, match: re.Match[str], problem: str) -> RestorePoint:

@@ -2,13 +2,18 @@
 # Copyright (c) 2026 the vdisk.lifecycle authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# bench.sh [NAME…]: tests/benchmark/bench_NAME.py, or all of them. Each says what it measures.
+# bench.sh [NAME…] [-- OPTION…]: tests/benchmark/bench_NAME.py, or all of them, with these options. Each says what it
+# measures. Peers that are not installed are left out.
 set -euo pipefail
 shopt -s nullglob
-files=("${@/#/tests/benchmark/bench_}")
-if (($#)); then files=("${files[@]/%/.py}"); else files=(tests/benchmark/bench_*.py); fi
-((${#files[@]})) || echo "bench: nothing in tests/benchmark yet"
+files=()
+while (($#)) && [[ $1 != -- ]]; do
+  files+=("tests/benchmark/bench_$1.py")
+  shift
+done
+(($# == 0)) || shift
+((${#files[@]})) || files=(tests/benchmark/bench_*.py)
 for file in "${files[@]}"; do
   echo "== $file"
-  python "$file"
+  python "$file" "$@"
 done

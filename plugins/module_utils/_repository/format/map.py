@@ -68,6 +68,11 @@ class ChunkMap:
             raise ValueError(f"{len(data)} bytes are not a map of {count} chunks")
         self._data = data
 
+    @classmethod
+    def of_any_length(cls, data: bytes | bytearray) -> ChunkMap:
+        """For those who do not know the disk. Raises ValueError for what is no map at all."""
+        return cls(data, len(data) // _ENTRY.size)
+
     def entry(self, index: int) -> Location | None:
         """None: the chunk is all zeros."""
         return _location(_ENTRY.unpack_from(self._data, index * _ENTRY.size))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import hashlib
 import os
@@ -16,6 +17,8 @@ from ..._device.errors import DiskExists, DiskNotFound, RepositoryDamaged, Trunc
 from ..libraries import require
 
 if t.TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from ..._device.device import Buffer
     from ..store.protocol import Store
     from .chunk import Codec, Encoded
@@ -30,6 +33,8 @@ TAG = 16
 TABLE_NONCE = b"\xff" * 12
 _ROW = struct.Struct("<32sIIB")  # id, offset, length | RAW, kind
 _LENGTH = struct.Struct("<I")
+_TAIL = 16 << 10  # bytes that are read at once: most tables are shorter
+_NAME = 32  # bytes of a pack's name
 
 
 class BlobKind(enum.IntEnum):
@@ -49,6 +54,10 @@ class Location(t.NamedTuple):
     raw: bool
     id: bytes
 
+    def follows(self, other: Location) -> bool:
+        """Whether this blob begins where the other one ends."""
+        return self.pack == other.pack and self.offset == other.offset + other.length
+
 
 class Row(t.NamedTuple):
     """One row of a pack's table."""
@@ -62,6 +71,45 @@ class Row(t.NamedTuple):
 
 def pack_key(name: bytes) -> str:
     return f"packs/{name.hex()[:2]}/{name.hex()}"
+
+
+def pack_name(key: str) -> bytes | None:
+    """The name of the pack that is stored as `key`; None for a stranger."""
+    digits = key.rpartition("/")[2]
+    try:
+        name = bytes.fromhex(digits)
+    except ValueError:
+        return None
+    return name if len(name) == _NAME and pack_key(name) == key else None
+
+
+def locations(pack: bytes, table: bytes) -> Iterator[Location]:
+    """What a table lists, in order."""
+    for number, fields in enumerate(_ROW.iter_unpack(table)):
+        yield _listed(pack, number, fields)
+
+
+def is_listed(where: Location, table: bytes) -> bool:
+    """Whether the table of its pack says the same."""
+    start = where.number * _ROW.size
+    if start + _ROW.size > len(table):
+        return False
+    return _listed(where.pack, where.number, _ROW.unpack_from(table, start)) == where
+
+
+def find_in_table(pack: bytes, table: bytes, blob_id: bytes) -> Iterator[Location]:
+    """Where a table has this id."""
+    at = table.find(blob_id)
+    while at >= 0:
+        number, inside = divmod(at, _ROW.size)
+        if inside == 0:
+            yield _listed(pack, number, _ROW.unpack_from(table, at))
+        at = table.find(blob_id, at + 1)
+
+
+def _listed(pack: bytes, number: int, fields: tuple[t.Any, ...]) -> Location:
+    blob_id, offset, length, _kind = fields
+    return Location(pack, number, offset, length & ~RAW, bool(length & RAW), blob_id)
 
 
 def _nonce(number: int) -> bytes:
@@ -143,25 +191,54 @@ class PackReader:
         self._store, self._subkeys, self._codec = store, subkeys, codec
         self._ciphers: dict[bytes, t.Any] = {}
         self._lock = threading.Lock()
+        self._buffers = threading.local()
 
     def read_into(self, where: Location, target: memoryview) -> None:
         """Fill target with a blob of exactly that length. Raises RepositoryDamaged."""
         self._decode(where, self._decrypted(where), target)
 
+    def read_run(self, run: Sequence[tuple[Location, memoryview]]) -> None:
+        """The same for blobs that follow each other in a pack, with one request to the store."""
+        first, last = run[0][0], run[-1][0]
+        stored = self._stored(first, last.offset + last.length - first.offset)
+        for where, target in run:
+            begin = where.offset - first.offset
+            self._decode(where, self._decrypt(where, stored[begin : begin + where.length]), target)
+
     def read(self, where: Location, most: int) -> bytearray:
         """A blob of at most `most` bytes. Raises RepositoryDamaged."""
-        stored = self._decrypted(where)
+        return self.expand(where, self.frame(where), most)
+
+    def frame(self, where: Location) -> bytes:
+        """A blob as it was before encryption: one zstd frame, or with where.raw the content. Proven
+        in an encrypted repository only. Raises RepositoryDamaged."""
+        return bytes(self._decrypted(where))
+
+    def expand(self, where: Location, stored: bytes, most: int) -> bytearray:
+        """The content of what frame() returned. Raises RepositoryDamaged."""
+        content = bytearray(self._length(where, stored, most))
+        self._decode(where, stored, memoryview(content))
+        return content
+
+    def prove(self, where: Location, stored: Buffer, buffer: memoryview) -> None:
+        """Whether a blob that was read already is good; `buffer` takes its content.
+
+        Raises RepositoryDamaged.
+        """
+        decrypted = self._decrypt(where, stored)
+        length = self._length(where, decrypted, buffer.nbytes)
+        self._decode(where, decrypted, buffer[:length])
+
+    def _length(self, where: Location, stored: Buffer, most: int) -> int:
         try:
             length = self._codec.length(stored, where.raw)
         except ValueError as error:
             raise self._damaged(where, f"a blob is no zstd frame ({error})") from error
         if not 0 <= length <= most:
             raise self._damaged(where, f"a blob says to hold {length} bytes")
-        content = bytearray(length)
-        self._decode(where, stored, memoryview(content))
-        return content
+        return length
 
-    def _decode(self, where: Location, stored: bytes, target: memoryview) -> None:
+    def _decode(self, where: Location, stored: Buffer, target: memoryview) -> None:
         try:
             self._codec.expand(stored, where.raw, target)
         except ValueError as error:
@@ -171,18 +248,26 @@ class PackReader:
 
     def table(self, pack: bytes) -> list[Row]:
         """The table at the end of a pack. Raises RepositoryDamaged."""
+        return [
+            Row(chunk_id, offset, stored & ~RAW, bool(stored & RAW), BlobKind(kind))
+            for chunk_id, offset, stored, kind in _ROW.iter_unpack(self.raw_table(pack))
+        ]
+
+    def raw_table(self, pack: bytes, size: int | None = None) -> bytes:
+        """The same as its bytes, for locations() and find_in_table(). Raises RepositoryDamaged."""
         key = pack_key(pack)
-        size = self._store.size(key) or 0
+        size = size or self._store.size(key) or 0
         last = size - _LENGTH.size
-        length = _LENGTH.unpack(self._get(key, max(last, 0), _LENGTH.size))[0]
+        start = max(size - _TAIL, 0)
+        tail = self._get(key, start, max(size - start, _LENGTH.size))
+        length = _LENGTH.unpack(tail[-_LENGTH.size :])[0]
         if last - length < HEADER or (length - TAG) % _ROW.size:
             raise RepositoryDamaged("its table cannot be that long", path=key, found=length)
         header = self._get(key, 0, HEADER)
-        rows = self._open_table(key, header, self._get(key, last - length, length))
-        return [
-            Row(chunk_id, offset, stored & ~RAW, bool(stored & RAW), BlobKind(kind))
-            for chunk_id, offset, stored, kind in _ROW.iter_unpack(rows)
-        ]
+        sealed = tail[: -_LENGTH.size][-length:]
+        if len(sealed) < length:
+            sealed = self._get(key, last - length, length)
+        return self._open_table(key, header, sealed)
 
     def _open_table(self, key: str, header: bytes, sealed: bytes) -> bytes:
         aes = self._header_cipher(key, header)
@@ -197,14 +282,37 @@ class PackReader:
                 pass
         raise RepositoryDamaged("its table is damaged", path=key)
 
-    def _decrypted(self, where: Location) -> bytes:
-        key = pack_key(where.pack)
+    def _decrypted(self, where: Location) -> Buffer:
+        """Good until the same thread asks for the next one."""
+        return self._decrypt(where, self._stored(where, where.length))
+
+    def _stored(self, where: Location, length: int) -> memoryview:
+        if length > LARGEST:
+            raise self._damaged(where, f"a blob of {length} bytes cannot be in a pack")
+        key, stored = pack_key(where.pack), self._buffer("stored", length)
+        with _as_damage(key, where.offset):
+            self._store.read_into(key, where.offset, stored)
+        return stored
+
+    def _buffer(self, name: str, length: int) -> memoryview:
+        """One of each name for each thread, used again: new memory costs more than a copy."""
+        held: bytearray | None = getattr(self._buffers, name, None)
+        if held is None or len(held) < length:
+            held = bytearray(length)
+            setattr(self._buffers, name, held)
+        return memoryview(held)[:length]
+
+    def _decrypt(self, where: Location, stored: Buffer) -> Buffer:
         aes = self._pack_cipher(where.pack)
-        stored = self._get(key, where.offset, where.length)
         if aes is None:
             return stored
+        nonce, length = _nonce(where.number), memoryview(stored).nbytes - TAG
         try:
-            return t.cast("bytes", aes.decrypt(_nonce(where.number), stored, where.id))
+            if length < 0 or not hasattr(aes, "decrypt_into"):  # cryptography before 47
+                return t.cast("bytes", aes.decrypt(nonce, stored, where.id))
+            content = self._buffer("content", length)
+            aes.decrypt_into(nonce, stored, where.id, content)
+            return content
         except require("cryptography.exceptions").InvalidTag as error:
             raise self._damaged(where, "a blob does not decrypt: it was changed") from error
 
@@ -226,15 +334,22 @@ class PackReader:
         return _cipher(self._subkeys, header[len(MAGIC) :])
 
     def _get(self, key: str, offset: int, length: int) -> bytes:
-        try:
+        with _as_damage(key, offset):
             return self._store.get(key, offset, length)
-        except DiskNotFound as error:
-            raise RepositoryDamaged("this pack is missing", path=key) from error
-        except TruncatedDisk as error:
-            raise RepositoryDamaged("this pack is cut short", path=key, offset=offset) from error
 
     def _damaged(self, where: Location, message: str) -> RepositoryDamaged:
         return RepositoryDamaged(message, path=pack_key(where.pack), offset=where.offset)
+
+
+@contextlib.contextmanager
+def _as_damage(key: str, offset: int) -> Iterator[None]:
+    """What is missing here is damage of the repository."""
+    try:
+        yield
+    except DiskNotFound as error:
+        raise RepositoryDamaged("this pack is missing", path=key) from error
+    except TruncatedDisk as error:
+        raise RepositoryDamaged("this pack is cut short", path=key, offset=offset) from error
 
 
 def _cipher(subkeys: SubKeys, salt: bytes) -> t.Any:

@@ -10,9 +10,10 @@ import threading
 import typing as t
 
 from ..._device.device import Device
-from ..._device.errors import RepositoryDamaged
+from ..._device.errors import DiskError, InvalidRequest, RepositoryDamaged
 from ..._device.extent import Extent, Kind, clip, merge
 from ..format.map import GROUP
+from .ahead import ChunkCache
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ if t.TYPE_CHECKING:
     from ..format.map import ChunkMap
     from ..format.pack import Location
 
-CACHED_BYTES = 32 << 20  # of decoded chunks
+RUN = 4 << 20  # bytes of disk that are read with one request, or a little more
 CACHED_MAPS = 64  # 76 KiB each
 Value = t.TypeVar("Value")
 
@@ -63,47 +64,80 @@ class PointDevice(Device):
         self.facts = disk.facts  # what was known of the disk when it was backed up
         self.name = f"{point.source_name}@{point.id}#{disk.name}"
         self._maps: _Cache[ChunkMap] = _Cache(CACHED_MAPS)
-        self._chunks: _Cache[bytearray] = _Cache(max(4, CACHED_BYTES // self._chunk_size))
+        self._chunks = ChunkCache(self._chunk_size, self._load_into, self._length_ahead)
 
     def readinto(self, offset: int, buffer: memoryview) -> None:
         """Raises RepositoryDamaged naming the pack and the bytes of the disk that are hit."""
         self.check_range(offset, buffer.nbytes)
         while buffer.nbytes:
             number, start = divmod(offset, self._chunk_size)
-            count = min(buffer.nbytes, self._chunk_length(number) - start)
-            self._read_part(number, start, buffer[:count])
+            count = 0 if start else self._read_run(number, buffer)
+            if not count:
+                count = min(buffer.nbytes, self._chunk_length(number) - start)
+                self._read_part(number, start, buffer[:count])
             offset, buffer = offset + count, buffer[count:]
 
     def extents(self, offset: int = 0, length: int | None = None) -> Iterator[Extent]:
         length = self.check_range(offset, length)
         return merge(clip(self._runs(offset, offset + length), offset, offset + length))
 
+    def close(self) -> None:
+        """Lets go of threads and memory; it can be read again all the same."""
+        self._chunks.close()
+
+    @property
+    def chunk_size(self) -> int:
+        return self._chunk_size
+
+    def holds(self, number: int, content: memoryview | None) -> bool:
+        """Whether this is what a chunk holds (None: zeros), by its id; nothing of it is fetched."""
+        where = self._where(number)
+        if where is None or content is None:
+            return where is None and content is None
+        return self._access.subkeys.identify(content) == where.id
+
     def _chunk_length(self, number: int) -> int:
         return min(self._chunk_size, self.size - number * self._chunk_size)
 
-    def _read_part(self, number: int, start: int, target: memoryview) -> None:
-        held = self._chunks.peek(number)
-        if held is None:
-            where = self._where(number)
-            if where is None:
-                target[:] = bytes(target.nbytes)
-                return
-            if target.nbytes == self._chunk_length(number):  # whole: no need to keep it
-                self._load_into(number, where, target)
-                return
-            held = self._chunks.get(number, self._load)
-        target[:] = memoryview(held)[start : start + target.nbytes]
-
-    def _load(self, number: int) -> bytearray:
-        content = bytearray(self._chunk_length(number))
-        where = self._where(number)
-        if where is not None:
-            self._load_into(number, where, memoryview(content))
-        return content
-
-    def _load_into(self, number: int, where: Location, target: memoryview) -> None:
+    def _read_run(self, number: int, buffer: memoryview) -> int:
+        """Bytes that could be had with one request: several whole chunks, neighbours in a pack."""
+        run: list[tuple[Location, memoryview]] = []
+        begin = end = number * self._chunk_size
+        while end < self.size and end + self._chunk_length(number) - begin <= buffer.nbytes:
+            where = None if number in self._chunks else self._where(number)
+            if where is None or (run and not where.follows(run[-1][0])) or end - begin > RUN:
+                break
+            length = self._chunk_length(number)
+            run.append((where, buffer[end - begin : end - begin + length]))
+            number, end = number + 1, end + length
+        if len(run) < 2:
+            return 0
         try:
-            self._access.packs.read_into(where, target)
+            self._access.packs.read_run(run)
+        except DiskError:  # one by one: each may be read elsewhere, or told for itself
+            return 0
+        return end - begin
+
+    def _read_part(self, number: int, start: int, target: memoryview) -> None:
+        if number not in self._chunks and self._where(number) is None:
+            target[:] = bytes(target.nbytes)
+        else:
+            self._chunks.read(number, self._chunk_length(number), start, target)
+
+    def _length_ahead(self, number: int) -> int:
+        """Bytes of a chunk that may be asked for soon; 0 where there is nothing to decode."""
+        try:
+            is_data = number * self._chunk_size < self.size and self._where(number) is not None
+        except DiskError:  # it will be told to who asks for it
+            return 0
+        return self._chunk_length(number) if is_data else 0
+
+    def _load_into(self, number: int, target: memoryview) -> None:
+        where = self._where(number)
+        if where is None:
+            raise InvalidRequest(f"chunk {number} is all zeros and is stored nowhere")
+        try:
+            self._access.read_chunk_into(where, target)
         except RepositoryDamaged as error:
             start = number * self._chunk_size
             raise self._damaged(error, start, start + self._chunk_length(number)) from error

@@ -8,21 +8,21 @@ from __future__ import annotations
 import typing as t
 
 from ..._device.extent import Kind, pieces, widen_data
-from ..._device.pipeline import DEFAULT_WORKERS, BufferPool, ordered_map
+from ..._device.pipeline import BufferPool, ordered_map
 from ..._device.zeros import is_zero
 from ..format.map import GROUP, NO_ID, chunk_count, group_count, root_of
+from .budget import plan_budget
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from ..._device.device import BlockDevice
     from ..._device.extent import Extent
     from ..access import Access
     from ..format.chunk import Encoded
+    from .budget import Budget
 
     Prepare = Callable[[bytes, memoryview], "Encoded | None"]
-
-_WINDOW = 4 * DEFAULT_WORKERS  # chunks in flight, so that threads work on while a pack is flushed
 
 
 class Chunk(t.NamedTuple):
@@ -34,7 +34,9 @@ class Chunk(t.NamedTuple):
     encoded: Encoded | None
 
 
-def scan(access: Access, device: BlockDevice, prepare: Prepare) -> Iterator[Chunk]:
+def scan(
+    access: Access, device: BlockDevice, prepare: Prepare, budget: Budget | None = None
+) -> Generator[Chunk, None, None]:
     """All chunks that hold data, in order; the others are zeros.
 
     prepare(id, content) runs on the threads. What it returns is good until the next chunk is asked
@@ -55,7 +57,8 @@ def scan(access: Access, device: BlockDevice, prepare: Prepare) -> Iterator[Chun
 
     runs = widen_data(device.extents(), size, device.size)
     data = (run for run in runs if run.kind is Kind.DATA)
-    for chunk, buffer in ordered_map(load, pieces(data, size), window=_WINDOW):
+    budget = budget or plan_budget(size)
+    for chunk, buffer in ordered_map(load, pieces(data, size), budget.workers, budget.window):
         yield chunk
         buffers.give(buffer)
 

@@ -35,6 +35,11 @@ def cheap_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys, "COST", (1 << 4, 8, 1))
 
 
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: t.Any) -> None:
+    monkeypatch.setenv("VDISK_CACHE", str(tmp_path / "cache"))
+
+
 def content(size: int, seed: object = 0) -> bytes:
     """Noise that is the same each time."""
     return random.Random(repr(seed)).randbytes(size)

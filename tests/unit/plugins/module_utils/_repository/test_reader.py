@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 import random
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -16,12 +18,19 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     MissingLibrary,
     OutOfRange,
     ReadOnlyDisk,
+    RepositoryDamaged,
     RestorePointNotFound,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.memory import MemoryDevice
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format import pack
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format.chunk import Codec
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.read import reader
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format.pack import (
+    pack_key,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.read import ahead
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.local import (
+    LocalStore,
+)
 
 
 @pytest.fixture
@@ -47,11 +56,11 @@ def test_many_threads_read_the_right_bytes(device, data, monkeypatch):
 
 
 def test_the_cache_stays_small(either, data, monkeypatch, helpers):
-    monkeypatch.setattr(reader, "CACHED_BYTES", 4 * helpers.CHUNK)
+    monkeypatch.setattr(ahead, "CACHED_BYTES", 4 * helpers.CHUNK)
     device = either.open().open_disk(either.back_up(data).point)
     for offset in range(0, len(data), 100_000):
         read(device, offset, 1)
-    assert len(device._chunks._values) == 4
+    assert len(device._chunks) == 4
 
 
 def test_a_chunk_in_the_cache_is_not_read_again(device, tmp_path):
@@ -161,3 +170,37 @@ def test_a_bomb_is_not_unpacked(either):
     device = either.open().open_disk(point)
     with pytest.raises(RepositoryDamaged, match="says to hold 200000 bytes"):
         device._access.packs.read(device._where(0), 77_824)
+
+
+def test_neighbours_in_a_pack_are_read_with_one_request(device, data, helpers, monkeypatch):
+    requests = []
+    real = LocalStore.read_into
+
+    def count(self, key, offset, target):
+        requests.append(key)
+        real(self, key, offset, target)
+
+    read(device, 0, 1)  # its map is read, and the first chunk kept
+    monkeypatch.setattr(LocalStore, "read_into", count)
+    assert read(device, 0, 10 * helpers.CHUNK) == data[: 10 * helpers.CHUNK]
+    assert len(requests) == 1
+
+
+def test_a_read_of_many_chunks_names_the_damaged_one(either, device, data, helpers):
+    where = device._where(6)
+    path = Path(either.url, pack_key(where.pack))
+    chunk = helpers.CHUNK
+    with path.open("r+b") as pack_file:
+        pack_file.seek(where.offset + 7)
+        pack_file.write(b"\0\1\2\3")
+    with pytest.raises(RepositoryDamaged, match=f"bytes {6 * chunk} to {7 * chunk - 1} "):
+        read(device, 2 * chunk, 8 * chunk)
+    assert read(device, 2 * chunk, 4 * chunk) == data[2 * chunk : 6 * chunk]
+
+
+def test_a_pack_that_was_cut_gives_what_is_before_the_cut(either, device, data, helpers):
+    where = device._where(3)
+    os.truncate(Path(either.url, pack_key(where.pack)), where.offset + 10)
+    with pytest.raises(RepositoryDamaged, match="cut short"):
+        read(device, 0, 10 * helpers.CHUNK)
+    assert read(device, 0, 3 * helpers.CHUNK) == data[: 3 * helpers.CHUNK]

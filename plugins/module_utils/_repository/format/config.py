@@ -9,6 +9,8 @@ import dataclasses
 import typing as t
 
 from ..._device.errors import (
+    DiskError,
+    DiskIOError,
     DiskNotFound,
     InvalidRequest,
     RepositoryDamaged,
@@ -16,11 +18,15 @@ from ..._device.errors import (
     UnsupportedDisk,
 )
 from .sealed import Members, parse, seal, unseal
+from .spare import spare_key
 
 if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..store.protocol import Store
     from .sealed import Sign
 
+Result = t.TypeVar("Result")
 KEY = "repo.json"
 FORMAT = "vdisk-repository"
 VERSION = 1  # of this program, as reader and as writer
@@ -73,13 +79,13 @@ def encode(config: Config, sign: Sign) -> bytes:
     return seal(facts, sign)
 
 
-def load(store: Store) -> tuple[Config, bytes]:
-    """The configuration and its bytes, for verify() once the key is known.
+def load(store: Store, key: str = KEY) -> tuple[Config, bytes]:
+    """The configuration and its bytes, for verify() once the key is known. `key`: which copy.
 
     Raises RepositoryNotFound, RepositoryDamaged, UnsupportedDisk.
     """
     try:
-        data = store.get(KEY)
+        data = store.get(key)
     except DiskNotFound:
         raise RepositoryNotFound(
             "there is no backup repository here",
@@ -88,6 +94,20 @@ def load(store: Store) -> tuple[Config, bytes]:
             hint="Create one with vmdk_repository, or correct the path.",
         ) from None
     return decode(data), data
+
+
+def load_either(store: Store, use: Callable[[Config, bytes], Result]) -> Result:
+    """What `use` makes of repo.json, or of its spare copy where repo.json is damaged or missing.
+
+    Raises what load() raises, and what `use` raises, for repo.json.
+    """
+    try:
+        return use(*load(store))
+    except (RepositoryDamaged, RepositoryNotFound, UnsupportedDisk, DiskIOError) as error:
+        try:
+            return use(*load(store, spare_key(KEY)))
+        except DiskError:
+            raise error from None
 
 
 def decode(data: bytes) -> Config:

@@ -21,9 +21,11 @@ description:
     product may not respect that.
 requirements:
   - zstandard, blake3 and cryptography (Python libraries on the host that runs the module)
+  - obstore for repositories in object stores, and botocore for O(retain) in S3
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
   - vdisk.lifecycle.attributes.progress
+  - vdisk.lifecycle.options.repository
   - vdisk.lifecycle.options.allow_outside
 options:
   path:
@@ -33,16 +35,7 @@ options:
     type: str
     required: true
   repository:
-    description:
-      - Path of the backup repository, as made with M(vdisk.lifecycle.vmdk_repository).
-    type: str
     required: true
-  passphrase:
-    description:
-      - Passphrase of an encrypted repository.
-      - If not given, the environment variable E(VDISK_PASSPHRASE) of the host that runs the module
-        is used.
-    type: str
   name:
     description:
       - A name for the restore point, unique among those of this disk. If the disk has a restore
@@ -57,17 +50,76 @@ options:
     type: str
   mode:
     description:
-      - V(incremental) builds on the newest restore point of the disk, V(full) does not look at it.
-        The result is the same, a complete restore point. V(auto) is incremental where it can be.
+      - V(incremental) builds on an earlier restore point, V(full) looks at none. The result is the
+        same, a complete restore point. V(auto) is incremental where it can be.
     type: str
     choices:
       - auto
       - full
       - incremental
     default: auto
+  changes:
+    description:
+      - V(auto) reads only what has changed since an earlier restore point, where that is known. So
+        it is for a VMDK whose files, or those of the parents below its redo logs, are just as they
+        were when they were backed up from this host, by their size, inode, and times of
+        modification and change. Then only what the redo logs above hold is read.
+      - Files that were written to within two seconds before a backup are not relied on later.
+        O(mode=full) relies on nothing.
+      - V(scan) always reads the whole disk. Use it where the times of files cannot be trusted, such
+        as on network file systems whose server is written to by others too.
+    type: str
+    choices:
+      - auto
+      - scan
+    default: auto
+  self_check:
+    description:
+      - Before a backup relies on what is known to have changed, it reads again this many chunks of
+        data, picked at random, that are said to be unchanged. Is one of them different, the whole
+        disk is read, with a warning.
+      - If 5 % of them were wrong, 64 chunks would miss it in 4 of 100 backups; if 10 % were, in 1
+        of 800. V(0) checks nothing.
+    type: int
+    default: 64
+  retain:
+    description:
+      - Nobody deletes the restore point for so long, such as V(30d) or V(12w), up to ten years, no
+        matter what rules or rights say. M(vdisk.lifecycle.vmdk_prune) keeps it.
+      - In S3, all that the restore point needs is locked there (object lock), packs of earlier
+        restore points too. Not even the owner of the bucket can take it away before the time is
+        over, and nothing can shorten it. That needs a bucket that was made with object lock, and
+        the Python library botocore on the host that runs the module.
+      - In a directory it binds this collection only; whoever may write there can delete it.
+      - With O(retain), a run makes a restore point even if nothing has changed since the last one,
+        for that one's time cannot be extended. It costs next to nothing.
+    type: str
+  retain_mode:
+    description:
+      - How S3 locks. V(compliance) yields to nobody. V(governance) yields to those who have the
+        right C(s3:BypassGovernanceRetention), good for trying it out.
+    type: str
+    choices:
+      - compliance
+      - governance
+    default: compliance
+  workers:
+    description:
+      - How many threads read, compress and encrypt, 1 to 64. If not given, as many as the host has
+        processors, but at least 2 and at most 4. More help on hosts with many fast processors only.
+    type: int
+  memory_limit:
+    description:
+      - How much memory the backup may take, such as V(256M), the least, or V(1G). Of what it takes,
+        most are packs of 64 MiB that are on their way into an object store. More memory lets more
+        of them go at the same time, four at most, which helps where the store is far away.
+      - What the host needs to remember of a very large repository comes on top.
+    type: str
+    default: 512M
 notes:
-  - With neither O(name) nor O(max_age), a restore point is made if the content differs from that of
-    the newest one. To know, the disk is read, in check mode too.
+  - With none of O(name), O(max_age) and O(retain), a restore point is made if the content differs
+    from that of the newest one. To know, the disk is read, in check mode too, unless it is known by
+    O(changes=auto).
 seealso:
   - module: vdisk.lifecycle.vmdk_repository
   - module: vdisk.lifecycle.vmdk_restore
@@ -87,6 +139,13 @@ EXAMPLES = r"""
     repository: /srv/backup
     passphrase: "{{ vault_backup_passphrase }}"
     max_age: 12h
+
+- name: Every night, and for 30 days nobody can take it away
+  vdisk.lifecycle.vmdk_backup:
+    path: /srv/vm/web01.vmdk
+    repository: /srv/backup
+    passphrase: "{{ vault_backup_passphrase }}"
+    retain: 30d
 """
 
 RETURN = r"""
@@ -104,31 +163,37 @@ restore_point:
         name: disk0
         label: web01
         size: 10737418240
-        method: incremental
-        reason: builds on 20261121T020000Z-77ab01c9
-        bytes_read: 1605632000
+        method: changed
+        reason: what changed since 20261121T020000Z-77ab01c9
+        bytes_read: 88080384
         bytes_new: 20971520
         digest_id: blake3:5d0c6f2f5a94e7c1
     size: 10737418240
-    unique: 20971520
+    added: 9437184
     repository: /srv/backup
+    retain_until: "2026-12-22T02:00:00Z"
 transfer:
-  description: What the backup cost, in bytes and seconds.
+  description: What the backup cost, in bytes and seconds. C(bytes_reused) also counts what was not
+    read as nothing there had changed.
   returned: when a restore point was made
   type: dict
   sample:
     bytes_total: 10737418240
-    bytes_read: 1605632000
+    bytes_read: 88080384
     bytes_written: 9437184
-    bytes_zero: 9131786240
-    bytes_reused: 1584660480
-    seconds: 2.114
-    rate: 5079194058
+    bytes_zero: 2147483648
+    bytes_reused: 8568963072
+    seconds: 0.318
+    rate: 33765214465
     transport: file
     transport_reason: local file
 """
 
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.units import parse_age
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import InvalidRequest
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.units import (
+    parse_age,
+    parse_size,
+)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.backup_disk import (
     BackupRequest,
     plan_backup,
@@ -138,6 +203,9 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     ALLOW_OUTSIDE_SPEC,
     REQUIRED_REPOSITORY_SPEC,
     VmdkModule,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write.source import (
+    SELF_CHECK,
 )
 
 
@@ -149,10 +217,24 @@ def make_plan(module: VmdkModule) -> Plan:
         name=params["name"],
         max_age=None if params["max_age"] is None else parse_age(params["max_age"], "max_age"),
         mode=params["mode"],
+        changes=params["changes"],
+        self_check=_count(params["self_check"]),
+        retain=None if params["retain"] is None else parse_age(params["retain"], "retain"),
+        retain_mode=params["retain_mode"],
+        workers=params["workers"],
+        memory_limit=parse_size(params["memory_limit"], "memory_limit"),
         access=module.access,
         progress=module.progress,
     )
     return plan_backup(request)
+
+
+def _count(chunks: int) -> int:
+    if chunks < 0:
+        raise InvalidRequest(
+            f"self_check cannot be {chunks}", expected="a number of chunks, or 0 for none"
+        )
+    return chunks
 
 
 def main() -> None:
@@ -169,6 +251,16 @@ def main() -> None:
                 "choices": ["auto", "full", "incremental"],
                 "default": "auto",
             },
+            "changes": {"type": "str", "choices": ["auto", "scan"], "default": "auto"},
+            "self_check": {"type": "int", "default": SELF_CHECK},
+            "retain": {"type": "str"},
+            "retain_mode": {
+                "type": "str",
+                "choices": ["compliance", "governance"],
+                "default": "compliance",
+            },
+            "workers": {"type": "int"},
+            "memory_limit": {"type": "str", "default": "512M"},
         },
         supports_check_mode=True,
     )

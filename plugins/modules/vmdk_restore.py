@@ -12,8 +12,8 @@ version_added: 0.1.0
 author:
   - The vdisk.lifecycle authors (@vdisk-lifecycle)
 description:
-  - Makes O(dest) a disk with the content that the restore point holds. Every chunk is checked
-    against its id on the way.
+  - Makes O(dest) a disk with the content that the restore point holds. Every chunk is proven by its
+    id on the way, so no wrong byte is written; O(verify) proves that the storage has kept them.
   - If O(dest) exists, the contents are compared, and nothing is written when they are equal.
   - A new disk is built under a temporary name and renamed when it is complete, so a killed job
     leaves no half disk, and a disk that is replaced stays whole until then.
@@ -22,6 +22,7 @@ requirements:
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
   - vdisk.lifecycle.attributes.progress
+  - vdisk.lifecycle.options.repository
   - vdisk.lifecycle.options.allow_outside
 options:
   restore_point:
@@ -33,16 +34,7 @@ options:
     type: str
     required: true
   repository:
-    description:
-      - Path of the backup repository, as made with M(vdisk.lifecycle.vmdk_repository).
-    type: str
     required: true
-  passphrase:
-    description:
-      - Passphrase of an encrypted repository.
-      - If not given, the environment variable E(VDISK_PASSPHRASE) of the host that runs the module
-        is used.
-    type: str
   dest:
     description:
       - The disk to make. A name that ends in C(.vmdk) becomes a VMDK, any other name a raw file; a
@@ -62,6 +54,19 @@ options:
       - twoGbMaxExtentFlat
       - vmfs
       - streamOptimized
+  delta:
+    description:
+      - Write to the O(dest) that is there, and only the chunks in which it differs from the restore
+        point; only those are fetched from the repository. O(dest) is read to know. That is the
+        quickest way where little differs, and needs no room for a second disk.
+      - A restore that is interrupted then leaves a mixture of old and new content; run it again to
+        complete it. Without V(true), the disk that was there stays whole until the new one is.
+      - O(dest) keeps its files, type, redo logs and metadata. It is refused while others depend on
+        it, as redo logs or linked clones of it do, or have it open or mounted.
+      - Where O(dest) does not exist, has another size, is not of O(disk_type), or is
+        C(streamOptimized), it is made anew as without this option.
+    type: bool
+    default: false
   verify:
     description:
       - Read the restored disk again and compare it with the restore point, byte for byte.
@@ -69,7 +74,8 @@ options:
     default: false
   force:
     description:
-      - Replace O(dest) if it exists and differs. Without this, that is an error.
+      - Replace O(dest), or with O(delta) overwrite it, if it exists and differs. Without this, that
+        is an error.
     type: bool
     default: false
 seealso:
@@ -84,6 +90,15 @@ EXAMPLES = r"""
     repository: /srv/backup
     passphrase: "{{ vault_backup_passphrase }}"
     dest: /srv/vm/web01.vmdk
+    force: true
+
+- name: The same, writing only what has changed since, into the disk that is there
+  vdisk.lifecycle.vmdk_restore:
+    restore_point: web01@before-upgrade
+    repository: /srv/backup
+    passphrase: "{{ vault_backup_passphrase }}"
+    dest: /srv/vm/web01.vmdk
+    delta: true
     force: true
 
 - name: The newest restore point as a file for import into vSphere
@@ -117,11 +132,12 @@ restore_point:
 space_needed:
   description: Bytes that the files of O(dest) take at most, by what the source says it holds,
     without what the file system needs for itself. Check mode tells it beforehand.
-  returned: when something is copied
+  returned: when a disk is made; not with O(delta) into one that is there
   type: int
   sample: 1645215744
 transfer:
-  description: What the restore cost, in bytes and seconds.
+  description: What the restore cost, in bytes and seconds. With O(delta), C(bytes_read) is what was
+    compared, and C(bytes_reused) what did not have to be written.
   returned: when something was restored
   type: dict
   sample:
@@ -158,7 +174,7 @@ def make_plan(module: VmdkModule) -> Plan:
         access=module.access,
         progress=module.progress,
     )
-    return plan_restore(request)
+    return plan_restore(request, delta=params["delta"])
 
 
 def main() -> None:
@@ -167,6 +183,7 @@ def main() -> None:
         argument_spec={
             **COPY_SPEC,
             "restore_point": {"type": "str", "required": True},
+            "delta": {"type": "bool", "default": False},
             **REQUIRED_REPOSITORY_SPEC,
         },
         supports_check_mode=True,

@@ -14,8 +14,10 @@ import uuid
 
 from .._device.errors import DiskExists
 from .._device.progress import Silent
-from .._repository.write.source import DiskSource, Source
+from .._repository.write.retain import Retention
+from .._repository.write.source import SELF_CHECK, DiskSource, Source
 from .._vmdk.opening.disk import Disk
+from .chain_changes import ChainChanges
 from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
 
@@ -36,6 +38,12 @@ class BackupRequest:
     name: str | None = None
     max_age: int | None = None  # seconds
     mode: str = "auto"
+    changes: str = "auto"
+    self_check: int = SELF_CHECK
+    retain: int | None = None  # seconds
+    retain_mode: str = "compliance"
+    workers: int | None = None  # None: as many as suit this host
+    memory_limit: int | None = None  # bytes; None: write/budget.py
     progress: Progress = dataclasses.field(default_factory=Silent)
 
 
@@ -48,34 +56,52 @@ def plan_backup(request: BackupRequest) -> Plan:
         enough = next((point for point in points if _will_do(request, point)), None)
         if enough is not None:
             return nothing_to_do({}, {"restore_point": enough.as_dict()})
-        repository.check_backup([_disk_source(disk)], source, name=request.name, mode=request.mode)
+        repository.check_backup(
+            [_disk_source(request, disk, _watch(request, disk))],
+            source,
+            name=request.name,
+            mode=request.mode,
+            retain=_retention(request),
+            workers=request.workers,
+            memory_limit=request.memory_limit,
+        )
     newest = points[-1].as_dict() if points else None
-    # Without a name or an age, what counts is whether the content has changed.
-    any_will_do = request.name is None and request.max_age is None
+    # Without a name or an age, what counts is whether the content has changed. But no point that
+    # is there can be kept for longer than it says.
+    any_will_do = request.name is None and request.max_age is None and request.retain is None
 
     def predict() -> bool:
         if not (any_will_do and points):
             return True
         with request.access.open(request.path) as disk:
-            return not repository.same_as(points[-1], [_disk_source(disk)])
+            backed_up = _disk_source(request, disk, _watch(request, disk))
+            return not repository.same_as(points[-1], [backed_up])
 
     def apply() -> Result:
         try:
             with request.access.open(request.path) as disk:
+                chain = _watch(request, disk)
                 made = repository.back_up(
-                    [_disk_source(disk)],
+                    [_disk_source(request, disk, chain)],
                     source,
                     name=request.name,
                     mode=request.mode,
                     progress=request.progress,
                     unchanged_ok=any_will_do,
+                    retain=_retention(request),
+                    workers=request.workers,
+                    memory_limit=request.memory_limit,
                 )
         except DiskExists as error:  # another run has made this very point meanwhile
             if error.found is None:
                 raise
             point = repository.find(str(error.found)).point
+            if not _will_do(request, point):
+                raise
             return {"changed": False, "restore_point": point.as_dict()}
+        warnings = [*made.warnings, *(chain.warnings if chain else ())]
         return {
+            **({"warnings": warnings} if warnings else {}),
             "changed": made.created,
             "restore_point": made.point.as_dict(),
             "transfer": made.transfer.as_dict(),
@@ -90,16 +116,35 @@ def plan_backup(request: BackupRequest) -> Plan:
     )
 
 
+def _retention(request: BackupRequest) -> Retention | None:
+    if request.retain is None:
+        return None
+    return Retention(request.retain, request.retain_mode)
+
+
 def _will_do(request: BackupRequest, point: RestorePoint) -> bool:
     if point.problem is not None:
         return False
-    if request.name is not None and point.name == request.name:
+    named = request.name is not None and point.name == request.name
+    if request.retain and not point.retain_until:
+        if named:
+            raise _not_retained(point)
+        return False
+    if named:
         return True
     if request.max_age is None:
         return False
     created = datetime.datetime.fromisoformat(point.clock.rstrip("Z") + "+00:00")
     age = datetime.datetime.now(datetime.timezone.utc) - created
     return 0 <= age.total_seconds() < request.max_age  # a clock that ran ahead proves nothing
+
+
+def _not_retained(point: RestorePoint) -> DiskExists:
+    return DiskExists(
+        f"the disk already has a restore point {point.name!r}, and that is not retained",
+        path=point.repository,
+        hint="Choose another name: a point cannot be retained afterwards.",
+    )
 
 
 def identify(disk: AnyDisk) -> Source:
@@ -122,7 +167,18 @@ def _this_host() -> tuple[str, str]:
         return socket.gethostname(), ""
 
 
-def _disk_source(disk: AnyDisk) -> DiskSource:
+def _watch(request: BackupRequest, disk: AnyDisk) -> ChainChanges | None:
+    if not isinstance(disk, Disk):
+        return None
+    return ChainChanges(disk, _this_host(), request.access.allow_outside)
+
+
+def _may_rely(request: BackupRequest) -> bool:
+    """Whether it is enough to read what changed."""
+    return request.changes == "auto" and request.mode != "full"
+
+
+def _disk_source(request: BackupRequest, disk: AnyDisk, chain: ChainChanges | None) -> DiskSource:
     facts = inspect(disk)
     kept = ("disk_type", "adapter_type", "hw_version", "cid", "metadata")
     return DiskSource(
@@ -132,4 +188,7 @@ def _disk_source(disk: AnyDisk) -> DiskSource:
         uuid=facts.get("uuid") or "",
         path=disk.name,
         facts={key: facts[key] for key in kept if facts.get(key) is not None},
+        changes=chain.known() if chain and _may_rely(request) else (),
+        change_id=chain.change_id if chain else None,
+        self_check=request.self_check,
     )

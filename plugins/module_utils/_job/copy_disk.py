@@ -87,7 +87,7 @@ def _spec(request: CopyRequest, source: AnyDisk, dest: Reference) -> DiskSpec:
     if not is_point(source):
         metadata.pop("uuid", None)  # a clone is another disk, a restored one the same
     return disk_spec(
-        _size(source, dest),
+        size_at(source, dest),
         disk_type,
         adapter_type=own.get("adapter_type"),
         hw_version=own.get("hw_version"),
@@ -95,7 +95,7 @@ def _spec(request: CopyRequest, source: AnyDisk, dest: Reference) -> DiskSpec:
     )
 
 
-def _size(source: AnyDisk, dest: Reference) -> int:
+def size_at(source: AnyDisk, dest: Reference) -> int:
     """A VMDK consists of whole sectors; a raw file may end anywhere."""
     return -(-source.size // SECTOR) * SECTOR if dest.road is Road.VMDK else source.size
 
@@ -129,7 +129,7 @@ def _plan_write(request: CopyRequest, target: Target, before: Result, needed: in
             transfer = write(source, target, request.progress, os.path.basename(request.dest))
             with request.access.open(request.dest) as copied:
                 if request.verify:
-                    _verify(source, copied)
+                    verify_copy(source, copied)
                 done = {"disk": inspect(copied), "transfer": transfer.as_dict()}
                 return {**done, "space_needed": needed}
 
@@ -138,7 +138,7 @@ def _plan_write(request: CopyRequest, target: Target, before: Result, needed: in
     return Plan(before=before, after=after, result=result, apply=apply)
 
 
-def _verify(source: AnyDisk, copied: AnyDisk) -> None:
+def verify_copy(source: AnyDisk, copied: AnyDisk) -> None:
     """Raises DigestMismatch."""
     offset = compare(source, SliceDevice(copied, 0, source.size))
     if offset is not None:

@@ -9,6 +9,7 @@ import dataclasses
 import typing as t
 
 from .copy_disk import plan_copy
+from .delta_disk import plan_delta
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,11 +18,15 @@ if t.TYPE_CHECKING:
     from .plan import Plan, Result
 
 
-def plan_restore(request: CopyRequest) -> Plan:
-    """Compare with what is there; write only if it differs. `src` names the restore point."""
+def plan_restore(request: CopyRequest, *, delta: bool = False) -> Plan:
+    """Compare with what is there; write only if it differs. `src` names the restore point.
+
+    delta: in place, and only what differs, where a disk is there that allows it.
+    """
     point: Result = {"restore_point": request.access.find(request.src).point.as_dict()}
     # Pinned: `latest` must not become another point between plan and apply.
-    plan = plan_copy(dataclasses.replace(request, src=request.access.pin(request.src)))
+    pinned = dataclasses.replace(request, src=request.access.pin(request.src))
+    plan = (plan_delta(pinned) if delta else None) or plan_copy(pinned)
     return dataclasses.replace(
         plan,
         result={**plan.result, **point},

@@ -65,6 +65,14 @@ def test_max_age(modules, disk, repository):
     assert modules.vmdk_backup(path=disk, max_age="1s", **repository)["changed"]
 
 
+def test_bounds_of_threads_and_memory(modules, disk, repository):
+    plain = {"path": disk, **repository}
+    refused = modules.fail("vmdk_backup", check_mode=True, memory_limit="64M", **plain)
+    assert "at least 256.0 MiB" in refused["msg"]
+    assert "1 to 64" in modules.fail("vmdk_backup", workers=0, **plain)["msg"]
+    assert modules.vmdk_backup(workers=1, memory_limit="256M", **plain)["changed"]
+
+
 def test_without_a_key_the_content_decides(modules, disk, repository):
     plain = {"path": disk, **repository}
     assert modules.run("vmdk_backup", check_mode=True, **plain)["changed"]
@@ -98,6 +106,28 @@ def test_a_restored_disk_is_what_it_was(modules, make_disk, repository, tmp_path
     for key in ("disk_type", "adapter_type", "hw_version", "uuid", "size"):
         assert after[key] == before[key]
     assert after["metadata"]["comment"] == "golden"
+
+
+def test_any_point_becomes_a_stream_for_import(modules, make_disk, repository, content_by_qemu):
+    disk = make_disk()
+    modules.vmdk_backup(path=disk, name="first", **repository)
+    first = content_by_qemu(disk)
+    overwrite(disk, 20 << 20, 0x5A)
+    modules.vmdk_backup(path=disk, name="second", **repository)
+    for name, content in (("first", first), ("second", content_by_qemu(disk))):
+        dest = disk.with_name(f"export-{name}.vmdk")
+        options = {"restore_point": f"web01@{name}", "dest": dest, "verify": True, **repository}
+        made = modules.vmdk_restore(disk_type="streamOptimized", **options)
+        assert made["disk"]["disk_type"] == "streamOptimized"
+        assert content_by_qemu(dest) == content
+
+
+def test_any_point_becomes_a_raw_file(
+    modules, disk, repository, tmp_path, content_by_qemu, digest_of_file
+):
+    modules.vmdk_backup(path=disk, name="first", **repository)
+    modules.vmdk_restore(restore_point="web01@first", dest=tmp_path / "web01.img", **repository)
+    assert digest_of_file(tmp_path / "web01.img") == content_by_qemu(disk)
 
 
 def test_info_lists_lineage(modules, disk, repository):

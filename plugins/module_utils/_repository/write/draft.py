@@ -12,7 +12,7 @@ from ..format.pack import BlobKind
 from .index import PLACE
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ..access import Access
     from ..format.pack import Location
@@ -42,7 +42,7 @@ class DiskDraft:
     """Collects chunks in order. Groups that are as in `base` take its map over at once."""
 
     def __init__(
-        self, access: Access, index: Index, size: int, base: list[MapRef | None] | None
+        self, access: Access, index: Index, size: int, base: Sequence[MapRef | None] | None
     ) -> None:
         self._access, self._index, self._base = access, index, base
         self.size = size
@@ -65,6 +65,11 @@ class DiskDraft:
             count = chunk_count(self.size, self._access.config.chunk_size, group)
             self._new[group] = _Group(count)
         self._new[group].set(inside, chunk_id, place)
+
+    def take_over(self, group: int, ref: MapRef) -> None:
+        """The group is as this map says; all that it needs is there."""
+        self._maps[group] = ref
+        self._contents[group] = ref.content
 
     def close(self) -> None:
         """No more chunks of the group that is being filled."""

@@ -231,7 +231,7 @@ def test_a_point_as_modules_return_it(either, helpers, data):
             }
         ],
         "size": len(data),
-        "unique": point.stored,
+        "added": point.stored,
         "repository": either.url,
     }
 

@@ -16,10 +16,38 @@ options:
     type: str
   passphrase:
     description:
-      - Passphrase of an encrypted repository.
+      - Passphrase of an encrypted repository. Either this or O(key_file) is needed; if both are
+        given, either may be the one that opens it.
       - If not given, the environment variable E(VDISK_PASSPHRASE) of the host that runs the module
         is used.
     type: str
+  key_file:
+    description:
+      - A file on the host that runs the module whose content opens an encrypted repository instead
+        of a passphrase. It holds 32 bytes to 64 KiB of any kind, best random ones, and nobody but
+        its owner may have access to it.
+      - If not given, the environment variable E(VDISK_KEY_FILE) of the host that runs the module
+        is used.
+    type: path
+"""
+
+    REPOSITORY_SECRETS = r"""
+options:
+  passphrase:
+    description:
+      - Passphrase of an encrypted repository. Either this or O(key_file) is needed; if both are
+        given, either may be the one that opens it.
+      - If not given, the environment variable E(VDISK_PASSPHRASE) of the host that runs the module
+        is used.
+    type: str
+  key_file:
+    description:
+      - A file on the host that runs the module whose content opens an encrypted repository instead
+        of a passphrase. It holds 32 bytes to 64 KiB of any kind, best random ones, and nobody but
+        its owner may have access to it.
+      - If not given, the environment variable E(VDISK_KEY_FILE) of the host that runs the module
+        is used.
+    type: path
 """
 
     ALLOW_OUTSIDE = r"""

@@ -31,6 +31,11 @@ REPOSITORY_SPEC: ArgumentSpec = {
         "no_log": True,
         "fallback": (env_fallback, ["VDISK_PASSPHRASE"]),
     },
+    "key_file": {
+        "type": "path",
+        "no_log": False,
+        "fallback": (env_fallback, ["VDISK_KEY_FILE"]),
+    },
 }
 REQUIRED_REPOSITORY_SPEC: ArgumentSpec = {
     **REPOSITORY_SPEC,
@@ -73,6 +78,7 @@ class VmdkModule(AnsibleModule):
         return Access(
             repository=self.params.get("repository"),
             passphrase=self.params.get("passphrase"),
+            key_file=self.params.get("key_file"),
             allow_outside=tuple(self.params.get("allow_outside") or ()),
         )
 

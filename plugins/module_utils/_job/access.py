@@ -11,6 +11,7 @@ import typing as t
 from .._device.errors import InvalidRequest
 from .._transport.open import open_disk
 from .._transport.reference import Reference, Road, parse
+from .key_file import secrets_of
 
 if t.TYPE_CHECKING:
     from .._device.raw import RawDevice
@@ -29,6 +30,7 @@ class Access:
 
     repository: str | None = None
     passphrase: str | None = dataclasses.field(default=None, repr=False)
+    key_file: str | None = None
     allow_outside: tuple[str, ...] = ()
 
     def parse(self, text: str) -> Reference:
@@ -42,14 +44,22 @@ class Access:
             return self._open_point(reference.text)
         return open_disk(reference, writable=writable, allow_outside=self.allow_outside)
 
-    def open_repository(self) -> Repository:
-        """Raises RepositoryNotFound, WrongKey, MissingLibrary."""
+    def open_repository(self, otherwise: tuple[str | bytes, ...] = ()) -> Repository:
+        """`otherwise` is tried where nothing was given to open it with.
+
+        Raises RepositoryNotFound, WrongKey, MissingLibrary.
+        """
         if self.repository is None:
             raise InvalidRequest("the option repository is missing")
         # Imported here: plain disks need the standard library only.
         from .._repository.repository import Repository
 
-        return Repository.open(self.repository, self.passphrase)
+        return Repository.open(self.repository, self.secrets or otherwise)
+
+    @property
+    def secrets(self) -> tuple[str | bytes, ...]:
+        """What was given to open the repository with. Raises InvalidRequest for a bad key file."""
+        return secrets_of(self.passphrase, self.key_file)
 
     def find(self, text: str) -> PointRef:
         """The restore point that a reference names. Raises RestorePointNotFound, …"""

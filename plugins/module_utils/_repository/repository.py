@@ -6,29 +6,48 @@
 from __future__ import annotations
 
 import datetime
+import hmac
 import os
 import typing as t
 
 from .._device.errors import DiskExists, InvalidRequest, RepositoryDamaged
 from .access import Access
+from .copy.copy import PointCopier, missing_points
 from .format import config as configuration
 from .format import keys
 from .format.manifest import PREFIX as POINTS
+from .format.spare import put_both, spare_key
 from .format.subkeys import MASTER_BYTES, SubKeys
+from .keep.keyring import add_key, change_keys, check_encryption, list_keys, plan_keys
+from .prune.prune import Prune
+from .read.late import read_point
 from .read.points import PointRef, disk_of, find_point, load_points, of_source
 from .read.reader import PointDevice
+from .read.sizes import measure
 from .store.open import open_store
+from .verify.remedy import apply_remedy
+from .verify.verify import verify
 from .write.backup import Backup
+from .write.budget import plan_budget
 from .write.index import load_index
 from .write.scan import root_of_device
 
 if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .._device.progress import Progress
+    from .copy.copy import Copied
     from .format.config import Config
-    from .format.keys import Passphrase
+    from .format.keys import NewKey, Secret, Secrets
     from .format.manifest import RestorePoint
+    from .keep.keyring import KeyPlan
+    from .prune.prune import PruneRequest
+    from .read.sizes import Sizes
     from .store.protocol import Store
+    from .verify.remedy import Remedy
+    from .verify.verify import Verified, Wish
     from .write.backup import BackupResult
+    from .write.retain import Retention
     from .write.source import DiskSource, Source
 
 
@@ -41,17 +60,25 @@ class Repository:
         self.config = access.config
 
     @classmethod
-    def open(cls, url: str, passphrase: Passphrase | None = None) -> Repository:
-        """Raises RepositoryNotFound, WrongKey, RepositoryDamaged, UnsupportedDisk."""
-        return cls.from_store(open_store(url), passphrase)
+    def open(cls, url: str, secrets: Secrets = None) -> Repository:
+        """`secrets`: a passphrase, what a key file holds, or a tuple of them of which one opens.
+
+        Raises RepositoryNotFound, WrongKey, RepositoryDamaged, UnsupportedDisk.
+        """
+        return cls.from_store(open_store(url), secrets)
 
     @classmethod
-    def from_store(cls, store: Store, passphrase: Passphrase | None = None) -> Repository:
-        config, data = configuration.load(store)
+    def from_store(cls, store: Store, secrets: Secrets = None) -> Repository:
+        return configuration.load_either(
+            store, lambda config, data: cls._opened(store, config, data, secrets)
+        )
+
+    @classmethod
+    def _opened(cls, store: Store, config: Config, data: bytes, secrets: Secrets) -> Repository:
         master = None
         if config.encrypted:
-            master = keys.unlock(store, config.repository_id, passphrase)
-        elif next(iter(store.list(keys.PREFIX)), None):
+            master = keys.unlock(store, config.repository_id, secrets)
+        elif keys.key_names(store):
             raise RepositoryDamaged(
                 "it says that nothing is encrypted, but there are keys",
                 path=configuration.KEY,
@@ -61,12 +88,49 @@ class Repository:
         configuration.verify(data, subkeys.sign)
         return cls(Access(store, config, subkeys))
 
-    def add_key(self, passphrase: Passphrase) -> str:
-        """One more passphrase that opens it; the id of the new key. Raises InvalidRequest."""
-        master = self._access.subkeys.master
-        if master is None:
-            raise InvalidRequest("this repository is not encrypted", path=self.url)
-        return keys.add_key(self._access.store, self.config.repository_id, master, passphrase)
+    def add_key(self, secret: Secret, name: str | None = None) -> str:
+        """One more secret that opens it; the id of the new key. Raises InvalidRequest."""
+        return add_key(self._access, keys.NewKey(name, secret))
+
+    def list_keys(self) -> list[dict[str, str | None]]:
+        """What is known of each key, the oldest first; never a secret."""
+        return list_keys(self._access)
+
+    def plan_keys(self, wanted: Sequence[NewKey], *, purge: bool) -> KeyPlan:
+        """What must be done so that these keys open it, and with purge no others.
+
+        Raises InvalidRequest for a list that is impossible.
+        """
+        return plan_keys(self._access, wanted, purge=purge)
+
+    def change_keys(self, plan: KeyPlan) -> None:
+        """New keys first, so that a listed key opens it whenever this ends."""
+        change_keys(self._access, plan)
+
+    def has_master_key_of(self, other: Repository) -> bool:
+        """Whether equal chunks have equal ids in both. Not for repositories without keys."""
+        ours, theirs = self._access.subkeys.master, other._access.subkeys.master
+        return ours is not None and theirs is not None and hmac.compare_digest(ours, theirs)
+
+    def missing_in(
+        self, target: Repository, references: Sequence[str], sources: Sequence[str]
+    ) -> list[RestorePoint]:
+        """The restore points to copy, the oldest first: those that are named and those of the
+        named sources, or all if nothing is named, but for those that are there already.
+
+        Raises RestorePointNotFound, AmbiguousRestorePoint, InvalidRequest for a target that cannot
+        take them.
+        """
+        return missing_points(self._access, target._access, references, sources)
+
+    def copy_points(
+        self, target: Repository, points: list[RestorePoint], progress: Progress | None = None
+    ) -> Copied:
+        """Copy these to another repository.
+
+        Raises RepositoryDamaged naming those that could not be read, after all others were copied.
+        """
+        return PointCopier(self._access, target._access, progress).run(points)
 
     def points(self, source: str | None = None) -> list[RestorePoint]:
         """Newest last; `source` is a name or an id. Damaged ones are listed with a problem."""
@@ -86,7 +150,9 @@ class Repository:
             raise RepositoryDamaged(
                 f"restore point {point.id} cannot be used: {point.problem}", path=self.url
             )
-        return PointDevice(self._access, point, point.disks[disk_of(point, disk_name)])
+        number = disk_of(point, disk_name)
+        point = read_point(self._access, point)  # now, while a failure costs nothing
+        return PointDevice(self._access, point, point.disks[number])
 
     def back_up(
         self,
@@ -97,20 +163,35 @@ class Repository:
         mode: str = "auto",
         progress: Progress | None = None,
         unchanged_ok: bool = False,
+        retain: Retention | None = None,
+        workers: int | None = None,
+        memory_limit: int | None = None,
     ) -> BackupResult:
         """Make a restore point, or with unchanged_ok none if the newest holds the same.
 
+        `workers` threads read and compress, within `memory_limit` bytes: see write/budget.py.
         Raises InvalidRequest, NoSpace, DiskIOError, RepositoryNotFound if it is removed meanwhile,
         and DiskExists for a name that is taken, also at the last moment: `found` is the id of the
         point that has it.
         """
-        return Backup(self._access, source, mode, progress).run(disks, name, unchanged_ok)
+        budget = plan_budget(self.config.chunk_size, workers, memory_limit)
+        backup = Backup(self._access, source, mode, progress, retain, budget)
+        return backup.run(disks, name, unchanged_ok)
 
     def check_backup(
-        self, disks: list[DiskSource], source: Source, *, name: str | None, mode: str
+        self,
+        disks: list[DiskSource],
+        source: Source,
+        *,
+        name: str | None,
+        mode: str,
+        retain: Retention | None = None,
+        workers: int | None = None,
+        memory_limit: int | None = None,
     ) -> None:
         """Raises what back_up() would raise before it reads a disk. Writes nothing."""
-        Backup(self._access, source, mode, None).check(disks, name)
+        plan_budget(self.config.chunk_size, workers, memory_limit)
+        Backup(self._access, source, mode, None, retain).check(disks, name)
 
     def same_as(self, point: RestorePoint, disks: list[DiskSource]) -> bool:
         """Whether the point holds just these disks with this content, and nothing that it needs is
@@ -118,14 +199,38 @@ class Repository:
         sizes = {disk.name: disk.device.size for disk in disks}
         if point.problem or sizes != {disk.name: disk.size for disk in point.disks}:
             return False
-        if not load_index(self._access, [point]).holds(point):
+        if not load_index(self._access).holds(point):
             return False
         roots = {disk.name: disk.root for disk in point.disks}
-        return all(root_of_device(self._access, disk.device) == roots[disk.name] for disk in disks)
+        states = {disk.name: disk.change_id for disk in point.disks}
+        return all(
+            _is_unchanged(disk, states[disk.name])
+            or root_of_device(self._access, disk.device) == roots[disk.name]
+            for disk in disks
+        )
 
-    def stats(self) -> dict[str, int]:
+    def verify(self, wish: Wish) -> Verified:
+        """What is damaged, and whom it hits. Writes nothing.
+
+        Raises InvalidRequest, RestorePointNotFound, AmbiguousRestorePoint.
+        """
+        return verify(self._access, wish)
+
+    def apply(self, remedy: Remedy) -> None:
+        """What verify() found must be done, so that the next backup heals the repository."""
+        apply_remedy(self._access, remedy)
+
+    def measure(self, points: Sequence[RestorePoint]) -> Sizes:
+        """What each of these points has alone and what it shares; `points` are all there are."""
+        return measure(self._access, [point for point in points if point.problem is None])
+
+    def prune(self, request: PruneRequest) -> Prune:
+        """A run that drops points by rules and gives back space; nothing is done yet."""
+        return Prune(self._access, request)
+
+    def stats(self, points: Sequence[RestorePoint] | None = None) -> dict[str, int]:
         """Counts and bytes: `stored` in packs, `logical` is the size of all disks of all points."""
-        points = load_points(self._access)
+        points = load_points(self._access) if points is None else points
         packs = [stored.size for stored in self._access.store.list("packs/")]
         return {
             "points": len(points),
@@ -137,14 +242,33 @@ class Repository:
         }
 
 
+def _is_unchanged(disk: DiskSource, state: str | None) -> bool:
+    """Whether it is known, without reading it, that nothing has changed since this state."""
+    since = next((changes for changes in disk.changes if changes.since == state), None)
+    return since is not None and not any(length for _offset, length in since.extents())
+
+
 def create_repository(
-    url: str, *, passphrase: Passphrase | None, encryption: str, chunk_size: int = 1 << 20
+    url: str,
+    *,
+    passphrase: Secret | None = None,
+    encryption: str,
+    chunk_size: int = 1 << 20,
+    new_keys: Sequence[NewKey] = (),
+    master_of: Repository | None = None,
 ) -> Repository:
     """A new repository in a directory that is new or empty. repo.json is written last.
 
+    `passphrase` is the secret of one key without a name, `new_keys` are others. `master_of` is a
+    repository that shall have the same master key.
+
     Raises DiskExists, InvalidRequest, NoSpace, DiskIOError.
     """
-    check_new(url, passphrase=passphrase, encryption=encryption, chunk_size=chunk_size)
+    if passphrase is not None:
+        new_keys = (*new_keys, keys.NewKey(None, passphrase))
+    check_new(
+        url, encryption=encryption, chunk_size=chunk_size, new_keys=new_keys, master_of=master_of
+    )
     store = open_store(url)
     config = configuration.Config(
         repository_id=os.urandom(16).hex(),
@@ -152,34 +276,51 @@ def create_repository(
         cipher=encryption,
         chunk_size=chunk_size,
     )
-    master = os.urandom(MASTER_BYTES) if config.encrypted else None
-    subkeys = SubKeys(master)
-    key_id = None
-    if master is not None and passphrase is not None:
-        key_id = keys.add_key(store, config.repository_id, master, passphrase)
-    data = configuration.encode(config, subkeys.sign)
-    if not store.put(configuration.KEY, data, if_absent=True):
-        if key_id is not None:
-            store.delete(keys.key_name(key_id))
+    access = Access(store, config, SubKeys(_new_master(config, master_of)))
+    made = [add_key(access, new) for new in new_keys]
+    data = configuration.encode(config, access.subkeys.sign)
+    if not put_both(store, configuration.KEY, data):
+        for key_id in made:
+            keys.remove_key(store, key_id)
         raise DiskExists("somebody else made a repository here at this moment", path=store.url)
-    return Repository(Access(store, config, subkeys))
+    return Repository(access)
 
 
-def check_new(url: str, *, passphrase: Passphrase | None, encryption: str, chunk_size: int) -> None:
+def _new_master(config: Config, master_of: Repository | None) -> bytes | None:
+    if not config.encrypted:
+        return None
+    return os.urandom(MASTER_BYTES) if master_of is None else master_of._access.subkeys.master
+
+
+def check_new(
+    url: str,
+    *,
+    encryption: str,
+    chunk_size: int,
+    new_keys: Sequence[NewKey] = (),
+    master_of: Repository | None = None,
+) -> None:
     """Whether create_repository() would begin; raises what it would raise. Writes nothing."""
     configuration.check_chunk_size(chunk_size)
-    _check_encryption(encryption, passphrase)
+    check_encryption(encryption, new_keys)
+    if master_of is not None and master_of.config.cipher != encryption:
+        raise InvalidRequest(
+            "a master key can only be that of a repository with the same encryption",
+            path=master_of.url,
+            found=master_of.config.cipher,
+            expected=encryption,
+        )
     _check_place(open_store(url))
 
 
 def repository_exists(url: str) -> bool:
     """Raises InvalidRequest for a URL that names no store."""
-    return open_store(url).size(configuration.KEY) is not None
+    return _is_repository(open_store(url))
 
 
 def read_config(url: str) -> Config:
     """Without any key, so unproven. Raises RepositoryNotFound, RepositoryDamaged."""
-    return configuration.load(open_store(url))[0]
+    return configuration.load_either(open_store(url), lambda config, _data: config)
 
 
 def repository_is_empty(url: str) -> bool:
@@ -187,24 +328,16 @@ def repository_is_empty(url: str) -> bool:
     return next(iter(open_store(url).list(POINTS)), None) is None
 
 
-def _check_encryption(encryption: str, passphrase: Passphrase | None) -> None:
-    if encryption not in configuration.CIPHERS:
-        raise InvalidRequest(
-            f"there is no encryption {encryption!r}", expected=" or ".join(configuration.CIPHERS)
-        )
-    if encryption == "none" and passphrase is not None:
-        raise InvalidRequest("a passphrase does nothing in a repository that is not encrypted")
-    if encryption != "none" and passphrase is None:
-        raise InvalidRequest(
-            "an encrypted repository needs a passphrase",
-            hint="Set the option passphrase, or the environment variable VDISK_PASSPHRASE.",
-        )
+def _is_repository(store: Store) -> bool:
+    """Whether repo.json is there, or was lost and has left its spare copy."""
+    names = (configuration.KEY, spare_key(configuration.KEY))
+    return any(store.size(name) is not None for name in names)
 
 
 def _check_place(store: Store) -> None:
-    if store.size(configuration.KEY) is not None:
+    if _is_repository(store):
         raise DiskExists("there is a repository already", path=store.url)
-    # keys/ and tmp/ are what a creation leaves that was cut off before repo.json
-    foreign = store.foreign(frozenset(("keys", "tmp")))
+    # what a creation leaves that was cut off before repo.json
+    foreign = store.foreign(frozenset(("keys", "spare", "tmp")))
     if foreign is not None:
         raise DiskExists("a repository needs an empty directory", path=store.url, found=foreign)

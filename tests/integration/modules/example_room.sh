@@ -31,6 +31,7 @@ leave() {
   done
 }
 
+mkdir -p /srv/keys && (umask 077 && head -c 32 /dev/urandom >/srv/keys/nightly)
 mkdir -p /srv/vm /srv/images /srv/archive /srv/export /srv/files/etc
 echo 'port = 443' >/srv/files/etc/app.conf
 truncate --size=64M /srv/web01.img

@@ -1,22 +1,25 @@
 # Copyright (c) 2026 the vdisk.lifecycle authors
 # SPDX-License-Identifier: BSD-2-Clause
 # Private to vdisk.lifecycle: not an API for other collections.
-"""keys/<id>.json: the master key, wrapped once for each passphrase."""
+"""keys/<id>.json: the master key, wrapped once for each passphrase or key file."""
 
 from __future__ import annotations
 
+import datetime
 import os
 import typing as t
 
 from ..._device.errors import DiskError, InvalidRequest, RepositoryDamaged, WrongKey
 from ..libraries import require
 from .sealed import Members, seal, unseal
+from .spare import SPARE, delete_both, put_both, spare_key
 from .subkeys import MASTER_BYTES, checksum
 
 if t.TYPE_CHECKING:
     from ..store.protocol import Store
 
-    Passphrase: t.TypeAlias = "str | bytes"
+    Secret: t.TypeAlias = "str | bytes"  # a passphrase, or what a key file of the user holds
+    Secrets: t.TypeAlias = "Secret | tuple[Secret, ...] | None"
 
 FORMAT = "vdisk-key"
 PREFIX = "keys/"
@@ -24,6 +27,16 @@ PREFIX = "keys/"
 COST = (1 << 16, 8, 2)
 _MOST_MEMORY = 1 << 30  # bytes; what a key file may make us spend
 _SALT, _NONCE, _TAG = 32, 12, 16
+
+
+class NewKey(t.NamedTuple):
+    """A key to make. `name` is for people, and everybody who sees the repository can read it."""
+
+    name: str | None
+    secret: Secret
+
+    def __repr__(self) -> str:
+        return f"NewKey({self.name!r})"
 
 
 class KeyFile(t.NamedTuple):
@@ -35,18 +48,26 @@ class KeyFile(t.NamedTuple):
     salt: bytes
     nonce: bytes
     wrapped: bytes
+    name: str | None
+    created: str  # 2026-11-22T02:00:00Z; "" where nothing is said
+
+    def unwrap(self, secret: Secret) -> bytes | None:
+        """The master key; None for the wrong secret."""
+        return _unwrap(self, _bytes_of(secret))
 
 
-def add_key(store: Store, repository_id: str, master: bytes, passphrase: Passphrase) -> str:
-    """Let a passphrase open the repository; returns the id of the new key."""
+def add_key(store: Store, repository_id: str, master: bytes, new: NewKey) -> str:
+    """Let one more secret open the repository; returns the id of the new key."""
     key_id, salt, nonce = os.urandom(8).hex(), os.urandom(_SALT), os.urandom(_NONCE)
-    cipher = _cipher(_secret(passphrase), salt, COST)
+    cipher = _cipher(_bytes_of(new.secret), salt, COST)
     wrapped = cipher.encrypt(nonce, master, _bound_to(repository_id, key_id))
     facts = {
         "format": FORMAT,
         "version": 1,
         "id": key_id,
         "repository": repository_id,
+        **({} if new.name is None else {"name": new.name}),
+        "created": f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}",
         "kdf": "scrypt",
         "n": COST[0],
         "r": COST[1],
@@ -55,31 +76,39 @@ def add_key(store: Store, repository_id: str, master: bytes, passphrase: Passphr
         "nonce": nonce.hex(),
         "wrapped": wrapped.hex(),
     }
-    store.put(key_name(key_id), seal(facts, checksum), if_absent=True)
+    put_both(store, key_name(key_id), seal(facts, checksum))
     return key_id
 
 
-def unlock(store: Store, repository_id: str, passphrase: Passphrase | None) -> bytes:
+def remove_key(store: Store, key_id: str) -> None:
+    """Nobody opens the repository with this key any more; none there is fine."""
+    delete_both(store, key_name(key_id))
+
+
+def unlock(store: Store, repository_id: str, secrets: Secrets) -> bytes:
     """The master key. Raises WrongKey, or RepositoryDamaged if no key file can be read."""
-    if passphrase is None:
+    tried = [_bytes_of(secret) for secret in _all_of(secrets)]
+    if not tried:
         raise WrongKey(
-            "this repository is encrypted and no passphrase was given",
+            "this repository is encrypted and neither a passphrase nor a key file was given",
             path=store.url,
-            hint="Set the option passphrase, or the environment variable VDISK_PASSPHRASE.",
+            hint="Set the option passphrase or key_file, or the environment variable "
+            "VDISK_PASSPHRASE or VDISK_KEY_FILE.",
         )
-    key_files, damaged = _load_all(store, repository_id)
-    if damaged and not key_files:
-        raise damaged[0]
-    secret = _secret(passphrase)
+    key_files, damaged = load_keys(store, repository_id)
+    if not key_files:
+        raise _none_left(store, damaged)
     for key_file in key_files:
-        master = _unwrap(key_file, secret)
-        if master is not None:
-            return master
+        for secret in tried:
+            master = _unwrap(key_file, secret)
+            if master is not None:
+                return master
     unread = f" ({len(damaged)} damaged key files could not be tried)" if damaged else ""
     raise WrongKey(
-        f"the passphrase opens none of its {len(key_files)} keys{unread}",
+        f"the passphrase or key file opens none of its {len(key_files)} keys{unread}",
         path=store.url,
-        hint="Check the option passphrase or VDISK_PASSPHRASE; each character counts.",
+        hint="Check passphrase and key_file, or VDISK_PASSPHRASE and VDISK_KEY_FILE; each "
+        "character counts.",
     )
 
 
@@ -87,28 +116,53 @@ def key_name(key_id: str) -> str:
     return f"{PREFIX}{key_id}.json"
 
 
-def _load_all(store: Store, repository_id: str) -> tuple[list[KeyFile], list[DiskError]]:
-    """The keys of this repository, and what is wrong with the others."""
+def id_in(name: str) -> str:
+    """The id of the key that an object is named after."""
+    return name[len(PREFIX) :].partition(".")[0]
+
+
+def load_keys(store: Store, repository_id: str) -> tuple[list[KeyFile], dict[str, DiskError]]:
+    """The keys of this repository, the newest first; object and trouble of those that cannot be
+    read. Those of other repositories were left by a creation that was cut off."""
     found: list[KeyFile] = []
-    damaged: list[DiskError] = []
-    strangers = 0
-    for stored in sorted(store.list(PREFIX)):
+    damaged: dict[str, DiskError] = {}
+    for name in key_names(store):
         try:
-            key_file = _decode(stored.key, store.get(stored.key))
+            key_file = _load(store, name)
         except DiskError as error:
-            damaged.append(error)
+            damaged[name] = error
             continue
         if key_file.repository_id == repository_id:
             found.append(key_file)
-        else:  # left by a creation that was cut off
-            strangers += 1
-    if not found and not damaged:
-        message = f"no key of this repository is there ({strangers} of others, by repo.json)"
-        damaged.append(RepositoryDamaged(message, path=f"{store.url}/{PREFIX}"))
-    return found, damaged
+    return sorted(found, key=lambda key: (key.created, key.key_id), reverse=True), damaged
 
 
-def _decode(name: str, data: bytes) -> KeyFile:
+def key_names(store: Store) -> list[str]:
+    """Of the key files, also of those that only their spare copies are left of."""
+    names = {stored.key for stored in store.list(PREFIX)}
+    spares = {stored.key[len(SPARE) :] for stored in store.list(spare_key(PREFIX))}
+    return sorted(names | spares)
+
+
+def _load(store: Store, name: str) -> KeyFile:
+    try:
+        return decode(name, store.get(name))
+    except DiskError as error:
+        try:
+            return decode(name, store.get(spare_key(name)))
+        except DiskError:
+            raise error from None
+
+
+def _none_left(store: Store, damaged: dict[str, DiskError]) -> DiskError:
+    for error in damaged.values():
+        return error
+    message = "no key of this repository, by its repo.json, is there"
+    return RepositoryDamaged(message, path=f"{store.url}/{PREFIX}")
+
+
+def decode(name: str, data: bytes) -> KeyFile:
+    """Raises RepositoryDamaged naming `name`."""
     members = Members(name, unseal(name, data, checksum))
     members.one_of("format", (FORMAT,))
     members.one_of("kdf", ("scrypt",))
@@ -119,6 +173,8 @@ def _decode(name: str, data: bytes) -> KeyFile:
         salt=members.binary("salt", _SALT),
         nonce=members.binary("nonce", _NONCE),
         wrapped=members.binary("wrapped", MASTER_BYTES + _TAG),
+        name=members.text("name") if "name" in members.facts else None,
+        created=members.text("created") if "created" in members.facts else "",
     )
     n, r, p = key_file.cost
     if n < 2 or n & (n - 1) or not r or not p or 128 * n * r > _MOST_MEMORY:
@@ -150,8 +206,14 @@ def _bound_to(repository_id: str, key_id: str) -> bytes:
     return f"vdisk key {repository_id} {key_id}".encode()
 
 
-def _secret(passphrase: Passphrase) -> bytes:
-    secret = passphrase.encode() if isinstance(passphrase, str) else passphrase
-    if not secret:
+def _all_of(secrets: Secrets) -> tuple[Secret, ...]:
+    if secrets is None:
+        return ()
+    return secrets if isinstance(secrets, tuple) else (secrets,)
+
+
+def _bytes_of(secret: Secret) -> bytes:
+    data = secret.encode() if isinstance(secret, str) else secret
+    if not data:
         raise InvalidRequest("the passphrase is empty")
-    return secret
+    return data

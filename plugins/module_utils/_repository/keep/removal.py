@@ -8,11 +8,12 @@ from __future__ import annotations
 from ..._device.errors import DiskError, DiskInUse, InvalidRequest
 from ..format.config import KEY
 from ..format.manifest import PREFIX as POINTS
+from ..format.spare import delete_both, put_both, spare_key
 from ..store.open import open_store
 
 # What stands at the top of a repository, now or in later versions (docs/repository-format.md).
-_USED = (KEY, "keys", "packs", "backups", "sessions", "tmp")
-_RESERVED = ("locks", "tomb", "holds", "quarantine", "spare", "trash", "catalog")
+_USED = (KEY, "keys", "spare", "packs", "backups", "quarantine", "sessions", "tmp")
+_RESERVED = ("locks", "tomb", "holds", "trash", "catalog")
 _TOP = frozenset((*_USED, *_RESERVED))
 
 
@@ -52,13 +53,13 @@ def remove_repository(url: str) -> None:
     """
     check_removable(url)
     store = open_store(url)
-    data = store.get(KEY)
-    store.delete(KEY)
+    data = store.get(KEY if store.size(KEY) is not None else spare_key(KEY))
+    delete_both(store, KEY)
     try:
         # A backup that began since then is seen here, or it sees that repo.json is gone.
         check_removable(url)
     except DiskError:
-        store.put(KEY, data)
+        put_both(store, KEY, data)
         raise
     for stored in list(store.list("")):
         store.delete(stored.key)

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -13,12 +16,18 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     RepositoryDamaged,
     WrongKey,
 )
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format import keys
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format.keys import NewKey
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format.sealed import seal
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format.subkeys import (
     checksum,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.repository import (
     Repository,
+    create_repository,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.local import (
+    LocalStore,
 )
 
 
@@ -46,10 +55,17 @@ def test_every_passphrase_that_was_added_opens(encrypted, helpers):
         Repository.open(encrypted.url, "fourth")
 
 
+def key_objects(folder):
+    """Every key file with its spare copy."""
+    return [
+        (file, folder / "spare/keys" / file.name) for file in sorted((folder / "keys").iterdir())
+    ]
+
+
 def test_a_damaged_key_file_does_not_hide_a_good_one(encrypted, tmp_path):
     encrypted.open().add_key("second")
-    first, _second = sorted((tmp_path / "repository/keys").iterdir())
-    first.write_bytes(b"junk")
+    for file in key_objects(tmp_path / "repository")[0]:
+        file.write_bytes(b"junk")
     opened = []
     for passphrase in (encrypted.passphrase, "second"):
         try:
@@ -60,8 +76,9 @@ def test_a_damaged_key_file_does_not_hide_a_good_one(encrypted, tmp_path):
 
 
 def test_a_repository_without_key_files_says_so(encrypted, tmp_path):
-    for file in (tmp_path / "repository/keys").iterdir():
-        file.unlink()
+    for pair in key_objects(tmp_path / "repository"):
+        for file in pair:
+            file.unlink()
     with pytest.raises(RepositoryDamaged, match="no key of this repository"):
         encrypted.open()
 
@@ -94,10 +111,11 @@ def test_the_real_cost_is_sane(helpers):
 
 
 def test_a_cost_that_would_eat_the_memory_is_refused(encrypted, tmp_path):
-    (file,) = (tmp_path / "repository/keys").iterdir()
+    ((file, spare),) = key_objects(tmp_path / "repository")
     facts = json.loads(file.read_bytes())
     del facts["signature"]
-    file.write_bytes(seal({**facts, "n": 1 << 40}, checksum))
+    for path in (file, spare):
+        path.write_bytes(seal({**facts, "n": 1 << 40}, checksum))
     with pytest.raises(RepositoryDamaged, match="scrypt cost"):
         encrypted.open()
 
@@ -117,3 +135,218 @@ def test_two_repositories_have_no_id_in_common(tmp_path, helpers):
         helper.create()
         ids.append(helper.back_up(helpers.content(helpers.CHUNK)).point.disks[0].root)
     assert ids[0] != ids[1]
+
+
+def keys_of(helper):
+    return [(key["id"], key["name"]) for key in helper.open().list_keys()]
+
+
+def provide(helper, *wanted, purge=False):
+    repository = helper.open()
+    plan = repository.plan_keys([NewKey(name, secret) for name, secret in wanted], purge=purge)
+    repository.change_keys(plan)
+    return plan
+
+
+def opens(helper, secret):
+    try:
+        return Repository.open(helper.url, secret) is not None
+    except WrongKey:
+        return False
+
+
+def test_a_key_file_opens_like_a_passphrase(encrypted, helpers):
+    data = helpers.content(4096)
+    provide(encrypted, ("nightly", data))
+    assert opens(encrypted, data)
+    assert not opens(encrypted, data[:-1])
+
+
+def test_one_of_several_secrets_is_enough(encrypted, helpers):
+    assert opens(encrypted, ("wrong", b"wrong too", helpers.PASSPHRASE))
+    assert not opens(encrypted, ("wrong", b"wrong too"))
+
+
+def test_keys_are_tried_newest_first(encrypted, monkeypatch):
+    provide(encrypted, ("new", "new"))
+    tried = []
+    unwrap = keys._unwrap
+    monkeypatch.setattr(keys, "_unwrap", lambda key, s: tried.append(key.name) or unwrap(key, s))
+    monkeypatch.setattr(keys, "datetime", ClockOfTomorrow)
+    provide(encrypted, ("newest", "newest"))
+    tried.clear()
+    assert opens(encrypted, "newest")
+    assert tried == ["newest"]
+
+
+class ClockOfTomorrow:
+    timezone = datetime.timezone
+
+    class datetime:  # noqa: N801
+        @staticmethod
+        def now(zone):
+            return datetime.datetime.now(zone) + datetime.timedelta(days=1)
+
+
+def test_a_key_that_is_there_and_opens_stays(encrypted):
+    provide(encrypted, ("a", "one"), ("b", "two"))
+    before = keys_of(encrypted)
+    assert not provide(encrypted, ("a", "one"), ("b", "two")).changes
+    assert keys_of(encrypted) == before
+
+
+def test_a_key_with_another_secret_replaces_the_one_of_its_name(encrypted, helpers):
+    provide(encrypted, ("a", "one"), ("b", "two"))
+    plan = provide(encrypted, ("a", "three"))
+    assert [new.name for new in plan.add] == ["a"] and len(plan.remove) == 1
+    assert [opens(encrypted, s) for s in ("one", "two", "three")] == [False, True, True]
+    assert opens(encrypted, helpers.PASSPHRASE)
+    assert sorted(name or "" for _id, name in keys_of(encrypted)) == ["", "a", "b"]
+
+
+def test_purge_removes_what_is_not_listed_and_nothing_else(encrypted, helpers):
+    provide(encrypted, ("a", "one"), ("b", "two"))
+    stays = [key for key in keys_of(encrypted) if key[1] == "b"]
+    repository = encrypted.open()
+    repository.change_keys(repository.plan_keys([NewKey("b", "two")], purge=True))
+    assert [
+        (k["id"], k["name"]) for k in Repository.open(encrypted.url, "two").list_keys()
+    ] == stays
+    assert not opens(encrypted, "one") and not opens(encrypted, helpers.PASSPHRASE)
+
+
+def test_purge_removes_damaged_keys_too(encrypted, tmp_path):
+    provide(encrypted, ("a", "one"))
+    for folder in ("keys", "spare/keys"):
+        (tmp_path / "repository" / folder / "0123456789abcdef.json").write_bytes(b"junk")
+    listed = Repository.open(encrypted.url, "one").list_keys()
+    assert [key["id"] for key in listed if "problem" in key] == ["0123456789abcdef"]
+    repository = Repository.open(encrypted.url, "one")
+    repository.change_keys(repository.plan_keys([NewKey("a", "one")], purge=True))
+    assert [key["name"] for key in Repository.open(encrypted.url, "one").list_keys()] == ["a"]
+    assert not repository.plan_keys([NewKey("a", "one")], purge=True).changes
+
+
+def test_purging_everything_is_refused(encrypted):
+    with pytest.raises(InvalidRequest, match="every key"):
+        encrypted.open().plan_keys([], purge=True)
+
+
+def test_two_keys_of_one_name_become_one(encrypted):
+    repository = encrypted.open()
+    for secret in ("same", "same", "old"):
+        repository.add_key(secret, "a")
+    provide(encrypted, ("a", "same"))
+    assert [name for _id, name in keys_of(encrypted)].count("a") == 1
+    assert opens(encrypted, "same") and not opens(encrypted, "old")
+
+
+@pytest.mark.parametrize("name", ["", "x" * 101, "a\nb", "\x1b[31m"])
+def test_a_name_that_nobody_can_read_is_refused(encrypted, name):
+    with pytest.raises(InvalidRequest, match="name of a key"):
+        encrypted.open().plan_keys([NewKey(name, "x")], purge=False)
+
+
+def test_a_name_twice_is_refused(encrypted):
+    with pytest.raises(InvalidRequest, match="two keys"):
+        encrypted.open().plan_keys([NewKey("a", "x"), NewKey("a", "y")], purge=False)
+
+
+def test_rotation_touches_keys_only(encrypted, helpers, snapshot):
+    encrypted.back_up(helpers.content(1 << 20))
+    before = {path: data for path, data in snapshot(encrypted.url).items() if "/keys/" not in path}
+    provide(encrypted, ("a", "one"))
+    repository = encrypted.open()
+    repository.change_keys(repository.plan_keys([NewKey("a", "two")], purge=True))
+    after = {path: data for path, data in snapshot(encrypted.url).items() if "/keys/" not in path}
+    assert after == before
+
+
+def test_a_secret_is_in_no_repr(encrypted):
+    plan = encrypted.open().plan_keys([NewKey("a", "hunter2")], purge=False)
+    assert "hunter2" not in repr(plan)
+
+
+class Cut(Exception):
+    """The process dies here."""
+
+
+class DyingStore(LocalStore):
+    """Dies at the n-th write: before it, or right after it took effect."""
+
+    left, after = 10_000, False
+
+    def _step(self, operation):
+        self.left -= 1
+        if self.left < 0 or (self.left == 0 and not self.after):
+            raise Cut
+        done = operation()
+        if self.left == 0:
+            raise Cut
+        return done
+
+    def put(self, *arguments, **options):
+        return self._step(lambda: LocalStore.put(self, *arguments, **options))
+
+    def delete(self, key):
+        return self._step(lambda: LocalStore.delete(self, key))
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_rotation_cut_at_every_write_leaves_a_key_that_opens(encrypted, tmp_path, helpers, after):
+    provide(encrypted, ("a", "one"), ("b", "two"))
+    encrypted.back_up(b"x" * 1000)
+    wanted = [NewKey("a", "three"), NewKey("b", "four")]
+    for writes in range(1, 50):
+        url = str(tmp_path / f"copy{writes}")
+        shutil.copytree(encrypted.url, url)
+        store = DyingStore(url)
+        repository = Repository.from_store(store, encrypted.passphrase)
+        plan = repository.plan_keys(wanted, purge=True)
+        store.left, store.after = writes, after
+        try:
+            repository.change_keys(plan)
+            done = True
+        except Cut:
+            done = False
+        reopened = Repository.open(url, ("three", "four", "one", "two", helpers.PASSPHRASE))
+        assert len(reopened.points()) == 1
+        reopened.change_keys(reopened.plan_keys(wanted, purge=True))
+        for secret in ("three", "four"):
+            assert len(Repository.open(url, secret).points()) == 1
+        for secret in ("one", "two", helpers.PASSPHRASE):
+            with pytest.raises(WrongKey):
+                Repository.open(url, secret)
+        assert {key["name"] for key in reopened.list_keys()} == {"a", "b"}
+        spares = {path.name for path in Path(url, "spare/keys").iterdir()}
+        assert spares <= {path.name for path in Path(url, "keys").iterdir()}
+        if done:
+            break
+        shutil.rmtree(url)
+    assert done and writes > 8
+
+
+def test_a_new_repository_has_the_keys_that_were_asked_for(tmp_path):
+    url = str(tmp_path / "new")
+    new_keys = [NewKey("a", "one"), NewKey("b", b"two" * 20)]
+    made = create_repository(url, encryption="aes-256-gcm", new_keys=new_keys)
+    assert sorted(key["name"] for key in made.list_keys()) == ["a", "b"]
+    assert Repository.open(url, "one").has_master_key_of(Repository.open(url, b"two" * 20))
+
+
+def test_a_master_key_can_be_taken_over(encrypted, tmp_path, helpers):
+    url = str(tmp_path / "second")
+    of = encrypted.open()
+    made = create_repository(url, passphrase="other", encryption="aes-256-gcm", master_of=of)
+    assert made.has_master_key_of(encrypted.open())
+    assert made.config.repository_id != encrypted.open().config.repository_id
+    with pytest.raises(WrongKey):
+        Repository.open(url, helpers.PASSPHRASE)
+
+
+def test_the_master_key_of_a_plain_repository_cannot_be_taken_over(tmp_path, helpers):
+    plain = helpers.Helper(str(tmp_path / "plain"), "none").create()
+    with pytest.raises(InvalidRequest, match="same encryption"):
+        create_repository(
+            str(tmp_path / "r"), passphrase="x", encryption="aes-256-gcm", master_of=plain
+        )

@@ -17,13 +17,16 @@ from .pack import Location
 from .sealed import Members
 
 if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .config import Config
     from .subkeys import SubKeys
 
 FORMAT = "vdisk-point"
 PREFIX = "backups/"
-METHODS = ("full", "incremental")
+METHODS = ("full", "incremental", "changed")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+SECOND = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _LARGEST_DISK = 1 << 50
 
 
@@ -42,8 +45,9 @@ class PointDisk:
     bytes_read: int
     bytes_new: int
     root: bytes
-    maps: list[MapRef | None]
+    maps: Sequence[MapRef | None]
     facts: dict[str, t.Any]
+    change_id: str | None = None  # the state it was in, by the words of who backed it up
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +67,8 @@ class RestorePoint:
     id_hash: str
     problem: str | None = None
     own_clock: str | None = None  # see clock
+    retain_until: str | None = None  # 2026-12-22T02:00:00Z: it is not to be deleted before
+    locked_until: str | None = None  # the store lets nobody delete its packs before
 
     @property
     def created(self) -> str:
@@ -98,9 +104,11 @@ class RestorePoint:
             "source": self.source,
             "disks": [self._disk_as_dict(disk) for disk in self.disks],
             "size": self.size,
-            "unique": self.stored,
+            "added": self.stored,
             "repository": self.repository,
         }
+        if self.retain_until:
+            facts["retain_until"] = self.retain_until
         return {**facts, "problem": self.problem} if self.problem else facts
 
     def _disk_as_dict(self, disk: PointDisk) -> dict[str, t.Any]:
@@ -122,6 +130,8 @@ def encode(point: RestorePoint, config: Config, subkeys: SubKeys) -> bytes:
         "name": point.name,
         "created": point.exact,
         **({"clock": point.own_clock} if point.own_clock else {}),
+        **({"retain_until": point.retain_until} if point.retain_until else {}),
+        **({"locked_until": point.locked_until} if point.locked_until else {}),
         "source": {
             "kind": point.source_kind,
             "id": point.source_id,
@@ -137,6 +147,8 @@ def encode(point: RestorePoint, config: Config, subkeys: SubKeys) -> bytes:
 def _encode_disk(disk: PointDisk) -> dict[str, t.Any]:
     plain = {field.name: getattr(disk, field.name) for field in dataclasses.fields(disk)}
     maps = [None if ref is None else _encode_ref(ref) for ref in disk.maps]
+    if disk.change_id is None:
+        del plain["change_id"]
     return {**plain, "root": disk.root.hex(), "maps": maps}
 
 
@@ -176,6 +188,8 @@ def decode(key: str, data: bytes, config: Config, subkeys: SubKeys, url: str) ->
         repository=url,
         id_hash=config.id_hash,
         own_clock=members.text("clock") if "clock" in members.facts else None,
+        retain_until=_decode_day(members, "retain_until"),
+        locked_until=_decode_day(members, "locked_until"),
     )
     if point.key != key:
         raise RepositoryDamaged("is the manifest of another point", path=key, found=point.key)
@@ -183,6 +197,15 @@ def decode(key: str, data: bytes, config: Config, subkeys: SubKeys, url: str) ->
         if not TIME.fullmatch(time):
             raise RepositoryDamaged("its time is wrong", path=key, found=time)
     return point
+
+
+def _decode_day(members: Members, name: str) -> str | None:
+    if name not in members.facts:
+        return None
+    text = members.text(name)
+    if not SECOND.fullmatch(text):
+        raise RepositoryDamaged(f"its {name} is no time", path=members.key, found=text)
+    return text
 
 
 def _decode_disk(members: Members, config: Config, subkeys: SubKeys) -> PointDisk:
@@ -209,6 +232,7 @@ def _decode_disk(members: Members, config: Config, subkeys: SubKeys) -> PointDis
         root=root,
         maps=maps,
         facts=members.mapping("facts"),
+        change_id=members.text("change_id") if "change_id" in members.facts else None,
     )
 
 

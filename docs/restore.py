@@ -4,9 +4,10 @@
 
     VDISK_PASSPHRASE=... python3 restore.py REPOSITORY POINT DISK OUTPUT
 
-POINT is the id or the name of a restore point, DISK is disk0 for single disks. OUTPUT becomes a
-sparse raw image, once all of it is restored. Needs: python3 -m pip install zstandard blake3
-cryptography. The format is explained in repository-format.md; the comments here name its sections.
+VDISK_KEY_FILE=PATH will do instead of a passphrase. POINT is the id or the name of a restore point,
+DISK is disk0 for single disks. OUTPUT becomes a sparse raw image, once all of it is restored.
+Needs: python3 -m pip install zstandard blake3 cryptography. The format is explained in
+repository-format.md; the comments here name its sections.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ def files(folder: Path, pattern: str) -> list[Path]:  # Files
     return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
 
 
-def unlock(folder: Path, repository: str, passphrase: bytes) -> bytes:  # Keys
-    for path in files(folder, "keys/*.json"):
+def unlock(folder: Path, repository: str, secret: bytes) -> bytes:  # Keys
+    for path in files(folder, "keys/*.json") + files(folder, "spare/keys/*.json"):
         try:
             key = signed(path, None)
         except (OSError, ValueError) as error:  # another key may do
@@ -60,10 +61,10 @@ def unlock(folder: Path, repository: str, passphrase: bytes) -> bytes:  # Keys
         wrapping_key = Scrypt(salt=salt, length=32, n=key["n"], r=key["r"], p=key["p"])
         bound_to = f"vdisk key {repository} {key['id']}".encode()
         try:
-            return AESGCM(wrapping_key.derive(passphrase)).decrypt(nonce, wrapped, bound_to)
+            return AESGCM(wrapping_key.derive(secret)).decrypt(nonce, wrapped, bound_to)
         except InvalidTag:
             continue
-    sys.exit("the passphrase in VDISK_PASSPHRASE opens none of the keys")
+    sys.exit("what VDISK_PASSPHRASE or VDISK_KEY_FILE gives opens none of the keys")
 
 
 def opened(path: Path, key: str, master: bytes | None) -> dict[str, Any]:  # Documents
@@ -81,16 +82,25 @@ def opened(path: Path, key: str, master: bytes | None) -> dict[str, Any]:  # Doc
 class Repository:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        config = json.loads((folder / "repo.json").read_bytes())  # repo.json
+        try:
+            self.open(folder, folder / "repo.json")
+        except (OSError, ValueError, LookupError, TypeError, SystemExit) as error:  # Spare copies
+            print(f"repo.json: {error}; its spare copy is tried", file=sys.stderr)
+            self.open(folder, folder / "spare" / "repo.json")
+
+    def open(self, folder: Path, path: Path) -> None:
+        config = json.loads(path.read_bytes())  # repo.json
         if config["min_reader"] > 1:
             sys.exit(f"{folder}: its format {config['min_reader']} is newer than this script")
         self.master = self.id_key = sign_key = None
         if config["cipher"] != "none":
-            passphrase = os.environb.get(b"VDISK_PASSPHRASE", b"")
-            self.master = unlock(folder, config["repository"], passphrase)
+            key_file = os.environ.get("VDISK_KEY_FILE")
+            secret = os.environb.get(b"VDISK_PASSPHRASE", b"")
+            secret = Path(key_file).read_bytes() if key_file else secret
+            self.master = unlock(folder, config["repository"], secret)
             self.id_key = derive(self.master, b"vdisk chunk id")
             sign_key = derive(self.master, b"vdisk signature")
-        self.chunk_size = signed(folder / "repo.json", sign_key)["chunk_size"]
+        self.chunk_size = signed(path, sign_key)["chunk_size"]
 
     def point(self, wanted: str) -> dict[str, Any]:  # Manifests
         found = []

@@ -25,6 +25,7 @@ OPTIONAL = {  # third-party modules, and the rooms that may ask for them
     "blake3": {"_repository"},
     "cryptography": {"_repository"},
     "obstore": {"_repository"},
+    "botocore": {"_repository"},
     "mfusepy": {"_guest"},
 }
 ROOMS = {  # inside these too: each room, and those it may import
@@ -43,9 +44,13 @@ ROOMS = {  # inside these too: each room, and those it may import
     "_repository": {
         "store": {"libraries"},
         "format": {"libraries", "store"},
-        "read": {"access", "format"},
-        "write": {"access", "format", "read"},
-        "keep": {"access", "format", "read", "store", "write"},
+        "catalog": {"access", "format", "libraries"},
+        "read": {"access", "catalog", "format"},
+        "write": {"access", "catalog", "format", "read", "store"},
+        "prune": {"access", "catalog", "format", "read", "store"},
+        "verify": {"access", "format", "read", "write"},
+        "copy": {"access", "catalog", "format", "read", "store", "write"},
+        "keep": {"access", "format", "store"},
     },
 }
 FILES = sorted(ENGINE.glob("_*/**/*.py"))

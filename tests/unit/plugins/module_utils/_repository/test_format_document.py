@@ -52,6 +52,7 @@ def no_chance(monkeypatch, helpers):
     monkeypatch.setattr(os, "urandom", urandom)
     monkeypatch.setattr(backup, "datetime", clock)
     monkeypatch.setattr(repository, "datetime", clock)
+    monkeypatch.setattr(keys, "datetime", clock)
     monkeypatch.setattr(keys, "COST", helpers.REAL_COST)
 
 

@@ -138,8 +138,8 @@ def test_it_refuses_a_name_that_two_sources_share(either, data, tmp_path):
 
 def test_it_refuses_a_newer_format(either, data, tmp_path):
     point = either.back_up(data).point
-    path = Path(either.url) / "repo.json"
-    path.write_bytes(path.read_bytes().replace(b'"min_reader": 1', b'"min_reader": 2'))
+    for path in (Path(either.url) / "repo.json", Path(either.url) / "spare" / "repo.json"):
+        path.write_bytes(path.read_bytes().replace(b'"min_reader": 1', b'"min_reader": 2'))
     result = restore(either, point.id, "disk0", tmp_path / "out")
     assert result.returncode and "newer than this script" in result.stderr
 
@@ -185,3 +185,28 @@ def test_a_damaged_pack_is_told_in_one_line_and_leaves_no_image(either, data, tm
     assert f"{path}: the blob at byte " in result.stderr
     assert how == "missing" or f"at byte {where.offset} " in result.stderr
     assert list(folder.iterdir()) == []
+
+
+def test_a_key_file_opens_it(encrypted, data, tmp_path):
+    key_file = tmp_path / "nightly"
+    key_file.write_bytes(bytes(range(256)))
+    encrypted.open().add_key(key_file.read_bytes(), "nightly")
+    point = encrypted.back_up(data).point
+    command = [sys.executable, "-I", str(SCRIPT), encrypted.url, point.id, "disk0"]
+    environment = {"PATH": os.environ["PATH"], "VDISK_KEY_FILE": str(key_file)}
+    subprocess.run([*command, str(tmp_path / "out")], env=environment, check=True)
+    assert (tmp_path / "out").read_bytes() == data
+
+
+@pytest.mark.parametrize("place", [0, 20, 95, 130, -90, -2])
+def test_one_copy_of_what_opens_the_repository_is_enough(either, data, tmp_path, place):
+    point = either.back_up(data).point
+    for number, path in enumerate(
+        [*Path(either.url).glob("keys/*"), Path(either.url, "repo.json")]
+    ):
+        changed = bytearray(path.read_bytes())
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        result = restore(either, point.id, "disk0", tmp_path / f"out{number}")
+        assert result.returncode == 0, result.stderr
+        assert (tmp_path / f"out{number}").read_bytes() == data

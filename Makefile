@@ -19,10 +19,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 ARGS ?=
 SECONDS ?= 50
 
-.PHONY: help env demo test lint format unit integration sanity molecule fuzz bench docs build lock clean distclean
+.PHONY: help env demo test lint format unit integration sanity molecule fuzz bench bench-repository docs build lock clean distclean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env: ## Make .venv/ and install the system packages of bindep.txt (all other targets do it first)
 	@python3 tests/tools/environment.py </dev/null
@@ -57,6 +57,9 @@ fuzz: env ## Hostile disks for five minutes (SECONDS=60: so long for each of six
 
 bench: env ## How fast is it here?
 	@tests/tools/bench.sh $(ARGS) </dev/null
+
+bench-repository: env ## Backups beside restic and borg, and what they cost as the repository grows
+	@tests/tools/bench.sh repository growth </dev/null
 
 docs: env ## Render the documentation of all plugins to build/docs/
 	@tests/tools/docs.sh </dev/null

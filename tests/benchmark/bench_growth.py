@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What things cost as a repository grows: time and peak memory, each in a process of its own.
 
-PYTHONPATH=.venv/collections .venv/bin/python tests/benchmark/growth.py
+PYTHONPATH=.venv/collections .venv/bin/python tests/benchmark/bench_growth.py
 
 First a repository of a million chunks (of a few bytes each, so made in a minute): a disk of 1 TiB
 with many points, and many points of a small one. Then real backups of disks of some GiB, all of it

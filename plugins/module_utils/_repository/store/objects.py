@@ -26,7 +26,7 @@ from ..libraries import require
 from .credentials import settings
 from .object_session import ObjectSession
 from .object_upload import ObjectUpload
-from .protocol import Stored
+from .protocol import Stored, check_whole
 from .session import GRACE, SESSIONS
 
 if t.TYPE_CHECKING:
@@ -82,8 +82,12 @@ class ObjectStore:
         if length is not None:
             return bytes(self._part(key, offset, length))
         options = {"range": {"offset": offset}} if offset else None
-        get, client = self._library.get, self._client
-        return self._call("read it", key, lambda: bytes(get(client, key, options=options).bytes()))
+        return self._call("read it", key, lambda: self._whole(key, options))
+
+    def _whole(self, key: str, options: t.Any) -> bytes:
+        answer = self._library.get(self._client, key, options=options)
+        check_whole(self.name(key), answer.meta["size"])
+        return bytes(answer.bytes())
 
     def read_into(self, key: str, offset: int, target: memoryview) -> None:
         """Fill target. Raises DiskNotFound, TruncatedDisk, DiskIOError."""
@@ -112,12 +116,27 @@ class ObjectStore:
             return self.size(key) == len(data) and self.get(key) == data
         return True
 
+    def replace(self, key: str, old: bytes, data: bytes) -> bool:
+        try:
+            facts, found = self._call("read it", key, lambda: self._with_facts(key))
+            if found == old:
+                self._put(key, data, _version(facts))
+                return True
+            return bool(found == data)
+        except DiskNotFound:
+            return False
+        except DiskExists:  # somebody was faster; or we, in a request whose answer was lost
+            return self.size(key) == len(data) and self.get(key) == data
+
+    def _with_facts(self, key: str) -> tuple[t.Any, bytes]:
+        answer = self._library.get(self._client, key)
+        return answer.meta, bytes(answer.bytes())
+
     def touch(self, key: str) -> None:
         """Write an empty object again, but not one that somebody has deleted, however lately."""
         try:
             facts = self._call("look at it", key, lambda: self._library.head(self._client, key))
-            version = {name: facts[name] for name in ("e_tag", "version") if facts[name]}
-            self._put(key, b"", version)
+            self._put(key, b"", _version(facts))
         except (DiskNotFound, DiskExists):
             pass
 
@@ -214,6 +233,8 @@ class ObjectStore:
             time.sleep(random.uniform(0.1, 0.5) * (3 - left))
 
     def _explain(self, error: Exception, action: str, key: str) -> DiskError:
+        if isinstance(error, DiskError):
+            return error
         place = self.name(key)
         kind = type(error).__name__
         if isinstance(error, FileNotFoundError):
@@ -255,6 +276,11 @@ class _Pages:
         if page:
             self._after = page[-1]["path"]
         return page
+
+
+def _version(facts: t.Any) -> dict[str, str]:
+    """What a conditional put is told of the object that it is to replace."""
+    return {name: facts[name] for name in ("e_tag", "version") if facts[name]}
 
 
 def _is_refused(error: Exception) -> bool:

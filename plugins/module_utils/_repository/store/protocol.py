@@ -7,10 +7,24 @@ from __future__ import annotations
 
 import typing as t
 
+from ..._device.errors import RepositoryDamaged
+
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..._device.device import Buffer
+
+
+# Bytes of an object that is read as a whole: more than the largest manifest there can be.
+LARGEST_WHOLE = 1 << 30
+
+
+def check_whole(path: str, size: int) -> None:
+    """Raises RepositoryDamaged for what would only eat the memory."""
+    if size > LARGEST_WHOLE:
+        raise RepositoryDamaged(
+            "is too large for what its name says", path=path, found=f"{size} bytes"
+        )
 
 
 class Stored(t.NamedTuple):
@@ -51,13 +65,18 @@ class Store(t.Protocol):
     url: str
 
     def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
-        """Exactly these bytes. Raises DiskNotFound, TruncatedDisk, DiskIOError."""
+        """Exactly these bytes. Raises DiskNotFound, TruncatedDisk, DiskIOError; without a length
+        RepositoryDamaged where there are more than LARGEST_WHOLE."""
 
     def read_into(self, key: str, offset: int, target: memoryview) -> None:
         """Fill target with what is there from `offset` on. Raises what get() raises."""
 
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> bool:
         """Durable when it returns. With if_absent, False and no change if the key is taken."""
+
+    def replace(self, key: str, old: bytes, data: bytes) -> bool:
+        """Write `data` over an object that holds `old`; False and no change if it does not, or is
+        gone. Object stores do it in one step, directories nearly so."""
 
     def upload(self) -> Upload:
         """Begin an object that is too big for memory."""

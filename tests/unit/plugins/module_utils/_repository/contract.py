@@ -59,6 +59,20 @@ class StoreContract:
         assert not store.put("key", b"new", if_absent=True)
         assert store.get("key") == b"old"
 
+    def test_replace_takes_what_is_as_it_was(self, store):
+        store.put("key", b"old")
+        assert store.replace("key", b"old", b"new")
+        assert store.get("key") == b"new"
+
+    def test_replace_leaves_alone_what_is_not_as_it_was(self, store):
+        store.put("key", b"another")
+        assert not store.replace("key", b"old", b"new")
+        assert store.get("key") == b"another"
+
+    def test_replace_does_not_bring_back_what_is_gone(self, store):
+        assert not store.replace("key", b"old", b"new")
+        assert store.size("key") is None
+
     def test_of_many_writers_one_gets_the_key(self, store):
         won = []
 

@@ -9,6 +9,7 @@ import dataclasses
 import datetime
 import os
 import socket
+import time
 import typing as t
 import uuid
 
@@ -50,6 +51,7 @@ class BackupRequest:
 def plan_backup(request: BackupRequest) -> Plan:
     """A restore point of that name or young enough will do; else one is made."""
     repository = request.access.open_repository()
+    began = time.time_ns()
     with request.access.open(request.path) as disk:
         source = identify(disk)
         points = repository.points(source.id)
@@ -57,7 +59,7 @@ def plan_backup(request: BackupRequest) -> Plan:
         if enough is not None:
             return nothing_to_do({}, {"restore_point": enough.as_dict()})
         repository.check_backup(
-            [_disk_source(request, disk, _watch(request, disk))],
+            [_disk_source(request, disk, _watch(request, disk, began))],
             source,
             name=request.name,
             mode=request.mode,
@@ -73,14 +75,16 @@ def plan_backup(request: BackupRequest) -> Plan:
     def predict() -> bool:
         if not (any_will_do and points):
             return True
+        began = time.time_ns()
         with request.access.open(request.path) as disk:
-            backed_up = _disk_source(request, disk, _watch(request, disk))
+            backed_up = _disk_source(request, disk, _watch(request, disk, began))
             return not repository.same_as(points[-1], [backed_up])
 
     def apply() -> Result:
+        began = time.time_ns()
         try:
             with request.access.open(request.path) as disk:
-                chain = _watch(request, disk)
+                chain = _watch(request, disk, began)
                 made = repository.back_up(
                     [_disk_source(request, disk, chain)],
                     source,
@@ -167,10 +171,22 @@ def _this_host() -> tuple[str, str]:
         return socket.gethostname(), ""
 
 
-def _watch(request: BackupRequest, disk: AnyDisk) -> ChainChanges | None:
+def _this_boot() -> str:
+    """Of the kernel. A crash can lose the time of a write but not the write (lazytime, fdatasync),
+    so the times of files are compared within one boot only."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+            return stream.read().strip()
+    except OSError:
+        return ""
+
+
+def _watch(request: BackupRequest, disk: AnyDisk, began: int) -> ChainChanges | None:
+    """`began`: before the disk was opened, in nanoseconds."""
     if not isinstance(disk, Disk):
         return None
-    return ChainChanges(disk, _this_host(), request.access.allow_outside)
+    host = (*_this_host(), _this_boot())
+    return ChainChanges(disk, host, request.access.allow_outside, began)
 
 
 def _may_rely(request: BackupRequest) -> bool:

@@ -9,7 +9,6 @@ import functools
 import hashlib
 import json
 import os
-import time
 import typing as t
 
 from .._device.errors import DiskError, DiskInUse
@@ -28,15 +27,18 @@ if t.TYPE_CHECKING:
 
 
 class ChainChanges:
-    """Made right after a chain was opened, before anything of it is read.
+    """Made right after a chain was opened, before anything of it is read. `began` is the time, in
+    nanoseconds, before it was opened: opening reads its tables, and may take long.
 
     The state of a link is that of all its files, and of all links below it. A link that a point
     knows in this very state has not changed since; so what differs lies in the links above it.
     """
 
-    def __init__(self, disk: Disk, host: tuple[str, ...], allow_outside: Sequence[str]) -> None:
+    def __init__(
+        self, disk: Disk, host: tuple[str, ...], allow_outside: Sequence[str], began: int
+    ) -> None:
         self._disk, self._host, self._allow_outside = disk, host, allow_outside
-        self._began = time.time_ns()
+        self._began = began
         self._files = self._look()
         self.warnings: list[str] = []
 

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+import time
 import typing as t
 
 from ..._device.errors import from_oserror
@@ -16,6 +18,9 @@ if t.TYPE_CHECKING:
 
 # A write so soon after the last one may get the same time stamp (2 s on FAT, ticks elsewhere).
 SETTLED = 2_000_000_000  # nanoseconds
+# Who has mapped a file writes to a page again and again without a trace, until the kernel has
+# written it to disk: by default within a minute, on a laptop ten (vm.dirty_expire_centisecs).
+_MAPPED = 3600 * 1_000_000_000
 
 
 class FileState(t.NamedTuple):
@@ -46,6 +51,8 @@ def files_state(link: Link) -> tuple[FileState, ...] | None:
 def _state(path: str, handle: int | str) -> FileState | None:
     try:
         seen = os.stat(handle)
+        if stat.S_ISREG(seen.st_mode) and time.time_ns() - seen.st_mtime_ns < _MAPPED:
+            _flush(handle)
     except OSError as error:
         raise from_oserror(error, "look at it", path) from error
     if not stat.S_ISREG(seen.st_mode):  # what a device holds changes without a trace
@@ -53,6 +60,17 @@ def _state(path: str, handle: int | str) -> FileState | None:
     return FileState(
         os.path.realpath(path), seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
     )
+
+
+def _flush(handle: int | str) -> None:
+    """From now on every write through a mapping changes mtime again."""
+    fd = os.open(handle, os.O_RDONLY | os.O_CLOEXEC) if isinstance(handle, str) else handle
+    try:
+        with contextlib.suppress(OSError):  # a read-only file system: nobody writes
+            os.fsync(fd)
+    finally:
+        if fd != handle:
+            os.close(fd)
 
 
 def is_settled(files: tuple[FileState, ...], now: int) -> bool:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import random
 import shutil
@@ -357,6 +358,44 @@ def test_another_host_with_the_same_files_is_not_believed(chain, monkeypatch):
     monkeypatch.setattr(backup_disk, "_this_host", lambda: ("other", "0" * 32))
     chain.back_up(1)
     assert last(chain) == "full"
+
+
+def test_times_of_before_a_reboot_are_not_relied_on(chain, monkeypatch):
+    monkeypatch.setattr(backup_disk, "_this_boot", lambda: "another")
+    chain.back_up(1)
+    assert last(chain) == "incremental"
+
+
+def test_a_write_through_a_mapping_is_noticed(chain):
+    """The second write to a page changes no time, unless the file was flushed in between."""
+    flat = chain.links[0].replace(".vmdk", "-flat.vmdk")
+    with open(flat, "r+b") as stream, mmap.mmap(stream.fileno(), 0) as mapped:
+        mapped[9] ^= 1
+        chain.model[0][9] ^= 1
+        settle()
+        chain.back_up(1)
+        mapped[9] ^= 1
+        chain.model[0][9] ^= 1
+        settle()
+        chain.back_up(1)
+    chain.check()
+
+
+def test_a_write_while_the_disk_is_being_opened_is_not_relied_on(chain, monkeypatch):
+    """Its tables were read before, so what is read through them may be old."""
+    opened = Access.open
+
+    def slow(self, text, **more):
+        disk = opened(self, text, **more)
+        chain.touch()
+        settle()
+        return disk
+
+    monkeypatch.setattr(Access, "open", slow)
+    chain.back_up(1)
+    monkeypatch.setattr(Access, "open", opened)
+    chain.back_up(1)
+    assert chain.methods[-2:] == ["incremental", "incremental"]
 
 
 def test_the_self_check_finds_what_the_times_hide(chain, monkeypatch):

@@ -37,7 +37,7 @@ class Access:
         self._catalog: Catalog | None = None
         self._lock = threading.Lock()
         self.detours: dict[bytes, DiskError] = {}  # packs that were read around, and why
-        self._copies = Copies(store, self.packs)
+        self._copies = Copies(self)
 
     @property
     def catalog(self) -> Catalog:

@@ -9,44 +9,34 @@ import threading
 import typing as t
 
 from .._device.errors import DiskError
-from .format.pack import find_in_table, pack_name
+from .catalog.chunks import find_chunks, list_packs
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .format.pack import Location, PackReader
-    from .store.protocol import Store
+    from .access import Access
+    from .format.pack import Location
 
 
 class Copies:
-    """The tables of all packs, read when the first damage is met and never before."""
+    """What the tables of packs say; they are read when the first damage is met and never before."""
 
-    def __init__(self, store: Store, packs: PackReader) -> None:
-        self._store, self._packs = store, packs
+    def __init__(self, access: Access) -> None:
+        self._access = access
         self._lock = threading.Lock()
-        self._tables: dict[bytes, bytes] | None = None
+        self._packs: set[bytes] | None = None
 
     def others(self, where: Location) -> Iterator[Location]:
         """Every place outside of the pack of `where` that should hold the same content."""
-        for pack, table in self._load().items():
-            if pack != where.pack:
-                yield from find_in_table(pack, table, where.id)
+        packs = self._list() - {where.pack}
+        return find_chunks(self._access.catalog, where.id, packs)
 
-    def _load(self) -> dict[bytes, bytes]:
+    def _list(self) -> set[bytes]:
+        """The packs whose tables can be read. Of others, nobody knows what they hold."""
         with self._lock:
-            if self._tables is None:
+            if self._packs is None:
                 try:
-                    self._tables = dict(self._read_all())
+                    self._packs = list_packs(self._access).usable
                 except DiskError:  # no list of packs: what was met first is the better message
-                    return {}
-            return self._tables
-
-    def _read_all(self) -> Iterator[tuple[bytes, bytes]]:
-        for stored in list(self._store.list("packs/")):
-            pack = pack_name(stored.key)
-            if pack is None:
-                continue
-            try:
-                yield pack, self._packs.raw_table(pack, stored.size)
-            except DiskError:  # one more damaged pack; others may hold what it held
-                continue
+                    return set()
+            return self._packs

@@ -148,15 +148,19 @@ def _rows(catalog: Catalog, pack: Pack) -> Iterator[tuple[t.Any, ...]]:
 
 def find_chunk(catalog: Catalog, chunk_id: bytes, usable: set[bytes]) -> Location | None:
     """Where it is in one of these packs, the one learned last if there are several."""
+    return next(find_chunks(catalog, chunk_id, usable), None)
+
+
+def find_chunks(catalog: Catalog, chunk_id: bytes, usable: set[bytes]) -> Iterator[Location]:
+    """Every place in these packs, those learned last first."""
     try:
         rows = catalog.database.rows(_FIND, (chunk_id,))
     except CatalogLost:
-        return None
+        return
     for name, *numbers, check in rows:
         if name in usable and _fits(catalog, chunk_id, name, numbers, check):
             number, offset, length = numbers
-            return Location(name, number, offset, length & ~RAW, bool(length & RAW), chunk_id)
-    return None
+            yield Location(name, number, offset, length & ~RAW, bool(length & RAW), chunk_id)
 
 
 def _fits(catalog: Catalog, chunk_id: bytes, name: bytes, numbers: list[int], check: bytes) -> bool:

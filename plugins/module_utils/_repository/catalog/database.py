@@ -24,6 +24,8 @@ _CACHE = 16 << 10  # KiB
 PATIENCE = 60.0  # seconds to wait for another process that writes
 # Trouble that says nothing about the content of the file. (sqlite_errorcode needs Python 3.11.)
 _PASSING = re.compile("locked|busy|full|readonly|unable to open|disk I/O")
+# A message of SQLite may quote what is damaged, and then not be a text that Python can read.
+_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 _TABLES = f"""
 CREATE TABLE packs (number INTEGER PRIMARY KEY AUTOINCREMENT, name BLOB NOT NULL UNIQUE,
     size INTEGER NOT NULL, version TEXT NOT NULL);
@@ -52,7 +54,7 @@ class Database:
         self._lock = threading.RLock()
         try:
             self._use(_open(path))
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             self._use(self._another(error))
 
     def rows(self, statement: str, values: Sequence[t.Any] = ()) -> list[Row]:
@@ -80,7 +82,7 @@ class Database:
         with self._lock:
             try:
                 return action()
-            except sqlite3.Error as error:
+            except _ERRORS as error:
                 self._finalizer()
                 self._use(self._another(error))
                 raise CatalogLost(str(error)) from error
@@ -89,13 +91,13 @@ class Database:
         self._connection = connection
         self._finalizer = weakref.finalize(self, connection.close)
 
-    def _another(self, error: sqlite3.Error) -> sqlite3.Connection:
+    def _another(self, error: Exception) -> sqlite3.Connection:
         path, self._path = self._path, None  # once: what breaks twice would do so for ever
         if path is not None and not _PASSING.search(str(error)):
             for suffix in ("-journal", ""):
                 with contextlib.suppress(OSError):
                     os.unlink(path + suffix)
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(*_ERRORS):
                 return _open(path)
         return _open(None)
 

@@ -16,13 +16,15 @@ from ..._device.errors import DiskError, DiskInUse, DiskNotFound, RepositoryDama
 from ..catalog.maps import packs_needed
 from ..format.manifest import encode
 from ..format.map import LARGEST, ChunkMap, MapRef, encode_map
-from ..format.pack import BlobKind, pack_name
+from ..format.pack import MOST_BLOBS, BlobKind, pack_name
 from ..format.quarantine import quarantined
 from ..read.avoid import packs_to_avoid
 from .references import maps_of, read_manifests
 from .repack import Repacker
+from .retention import is_retained
 
 if t.TYPE_CHECKING:
+    import datetime
     from collections.abc import Iterable
 
     from ..access import Access
@@ -111,6 +113,9 @@ class _Usage:
         return frozenset(pack for pack, rest in live.items() if rest == 0)
 
     def _add(self, where: Location) -> None:
+        if where.number >= MOST_BLOBS:  # in memory it would be a bit far away
+            self.damaged = True
+            return
         seen, bit = self._seen.get(where.pack, 0), 1 << where.number
         if not seen & bit:
             self._seen[where.pack] = seen | bit
@@ -125,8 +130,12 @@ def read_map(access: Access, place: Location) -> ChunkMap:
         raise RepositoryDamaged(str(error), path=place.pack.hex()) from error
 
 
-def compact(access: Access, lease: Lease, packs: frozenset[bytes]) -> Compacted:
+def compact(
+    access: Access, lease: Lease, packs: frozenset[bytes], now: datetime.datetime
+) -> Compacted:
     """Empty these packs; the lease makes us a writer whom collections wait for.
+
+    A retained point that was committed since they were found keeps them, and its manifest.
 
     Raises RepositoryDamaged where a blob is bad: nothing is changed then. DiskInUse, DiskIOError.
     """
@@ -136,12 +145,15 @@ def compact(access: Access, lease: Lease, packs: frozenset[bytes]) -> Compacted:
     repacker = Repacker(access)
     try:
         _move(access, repacker, points, packs)
+    except RepositoryDamaged:
+        lease.check()  # whoever took us for dead may have deleted what we read
+        raise
     finally:
         repacker.abort()
     changed = 0
     for point in points:
         moved = _moved(point, repacker)
-        if moved is not point:
+        if moved is not point and not is_retained(point, now):
             _replace(access, lease, point, moved)
             changed += 1
     return Compacted(len(packs), changed, repacker.bytes_written)
@@ -174,7 +186,7 @@ def _moved(point: RestorePoint, repacker: Repacker) -> RestorePoint:
     disks = [_moved_disk(disk, repacker) for disk in point.disks]
     if all(new is old for new, old in zip(disks, point.disks, strict=True)):
         return point
-    return dataclasses.replace(point, disks=disks)
+    return dataclasses.replace(point, disks=disks, locked_until=None)  # nobody locks the new packs
 
 
 def _moved_disk(disk: PointDisk, repacker: Repacker) -> PointDisk:
@@ -184,22 +196,26 @@ def _moved_disk(disk: PointDisk, repacker: Repacker) -> PointDisk:
 
 
 def _replace(access: Access, lease: Lease, old: RestorePoint, new: RestorePoint) -> None:
-    """Only holders of the lease replace or delete manifests, so nobody does between two lines here.
+    """Only holders of the lease replace or delete manifests. Once we are taken for dead somebody
+    else may have done so; then we leave alone what is there.
 
-    Once we are taken for dead that is not so: whoever collected before our put may have deleted
-    the new packs, whoever did after it the old ones. Never both, as the lease is held by one.
+    Whoever collected before we replaced it may have deleted the new packs: the old manifest is put
+    back then. He has not deleted the old ones, which it needed all that time.
     """
     try:
         before = access.store.get(old.key)
     except DiskNotFound:  # somebody else dropped it
         return
     lease.check()
-    access.store.put(new.key, encode(new, access.config, access.subkeys))
+    data = encode(new, access.config, access.subkeys)
+    if not access.store.replace(old.key, before, data):
+        lease.check()
+        return
     try:
         lease.check()
     except DiskInUse:
         if not _stands(access, new):
-            access.store.put(old.key, before)
+            access.store.replace(old.key, data, before)
         raise
 
 

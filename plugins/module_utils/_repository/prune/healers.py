@@ -10,7 +10,7 @@ import typing as t
 from ..._device.errors import DiskError, RepositoryDamaged
 from ..catalog.maps import packs_needed
 from ..format.map import LARGEST, ChunkMap
-from ..format.pack import pack_name
+from ..format.pack import locations, pack_name
 from ..format.quarantine import quarantined
 
 if t.TYPE_CHECKING:
@@ -20,14 +20,16 @@ if t.TYPE_CHECKING:
     from ..format.pack import Location
 
 
-def healing_packs(access: Access, maps: Iterable[Location], needed: set[bytes]) -> set[bytes]:
-    """Other packs with what `maps` need from packs that are missing or in quarantine.
+def healing_packs(
+    access: Access, maps: Iterable[Location], needed: set[bytes], damaged: set[bytes]
+) -> set[bytes]:
+    """Other packs with what `maps` need from packs that are missing, in quarantine or `damaged`.
 
     No map refers to them for that, so a collection would take them for garbage.
     """
     names = {pack_name(stored.key) for stored in access.store.list("packs/")}
     there = {name for name in names if name is not None}
-    distrusted = quarantined(access.store)
+    distrusted = quarantined(access.store) | damaged
     ill = needed & distrusted | needed - there
     wanted = _blobs_in(access, maps, ill) if ill else set()
     found = set[bytes]()
@@ -35,7 +37,7 @@ def healing_packs(access: Access, maps: Iterable[Location], needed: set[bytes]) 
         if not wanted:
             break
         try:
-            ids = {row.id for row in access.packs.table(pack)}
+            ids = {blob.id for blob in locations(pack, access.packs.raw_table(pack))}
         except RepositoryDamaged:
             continue
         if wanted & ids:

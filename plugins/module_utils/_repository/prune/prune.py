@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import typing as t
 
-from ..._device.errors import InvalidRequest
+from ..._device.errors import DiskError, InvalidRequest
 from ..format.hold import PREFIX as HOLDS
+from ..read.late import read_point
 from ..read.points import find_point, load_points, of_source
 from .collect import collect
 from .compact import Compacted, Sparse, compact, find_sparse
@@ -111,8 +113,8 @@ class Prune:
                 lease.check()
                 store.delete(key)
             sparse = self._sparse(decision)
-            compacted = compact(self._access, lease, sparse.packs)
-            found = None
+            compacted = compact(self._access, lease, sparse.packs, self._now)
+            found, locked = None, 0
             if self._request.collect:
                 found = survey(
                     self._access,
@@ -120,17 +122,22 @@ class Prune:
                     self._limits,
                     freed=freed | sparse.emptied,
                 )
-                collect(self._access, lease, found)
-        return Pruned(decision, compacted, found)
+                locked = collect(self._access, lease, found)
+        return Pruned(decision, compacted, found, locked)
 
     @property
     def _limits(self) -> Limits:
         return Limits(self._now, datetime.timedelta(seconds=self._request.grace))
 
     def _needed_by_dropped(self, decision: Decision) -> frozenset[bytes]:
+        if not self._request.collect:
+            return frozenset()
         gone = [verdict.point for verdict in decision.verdicts if not verdict.keep]
-        readable = [point for point in gone if point.problem is None]
-        return needed_by(self._access, readable, []) if self._request.collect else frozenset()
+        readable = []
+        for point in gone:
+            with contextlib.suppress(DiskError):  # it goes all the same
+                readable.append(read_point(self._access, point))
+        return needed_by(self._access, readable, [])
 
     def _sparse(self, decision: Decision, without: frozenset[str] = frozenset()) -> Sparse:
         percent = self._request.compact

@@ -61,7 +61,7 @@ def needed_by(access: Access, points: list[RestorePoint], problems: list[str]) -
     Raises DiskIOError.
     """
     names = maps_of(points)
-    packs = set[bytes]()
+    packs, damaged = set[bytes](), set[bytes]()
     for place, found in packs_needed(access, names):
         if not isinstance(found, DiskError):
             packs |= found
@@ -70,9 +70,10 @@ def needed_by(access: Access, points: list[RestorePoint], problems: list[str]) -
             raise found
         try:
             packs |= _from_a_copy(access, place)
+            damaged.add(place.pack)
         except RepositoryDamaged as error:
             problems.append(f"{names[place]}: {error}")
-    return frozenset(packs | healing_packs(access, names, packs))
+    return frozenset(packs | healing_packs(access, names, packs, damaged))
 
 
 def _from_a_copy(access: Access, place: Location) -> frozenset[bytes]:

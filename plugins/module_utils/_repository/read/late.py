@@ -9,7 +9,8 @@ import threading
 import typing as t
 from collections.abc import Sequence
 
-from ..._device.errors import DiskNotFound, RepositoryDamaged, RestorePointNotFound
+from ..._device.errors import DiskError, DiskNotFound, RepositoryDamaged, RestorePointNotFound
+from ..catalog.summaries import change_summaries
 from ..format.manifest import decode
 from ..format.map import MapRef
 
@@ -22,16 +23,20 @@ if t.TYPE_CHECKING:
 
 def read_point(access: Access, point: RestorePoint) -> RestorePoint:
     """The same point with all its maps in memory. Raises RestorePointNotFound where it is gone
-    meanwhile, RepositoryDamaged."""
+    meanwhile, RepositoryDamaged, DiskIOError."""
     try:
         data = access.store.get(point.key)
+        found = decode(point.key, data, access.config, access.subkeys, access.store.url)
+        if [disk.root for disk in found.disks] != [disk.root for disk in point.disks]:
+            raise RepositoryDamaged("it holds another content than a moment ago", path=point.key)
     except DiskNotFound as error:
         raise RestorePointNotFound(
             f"restore point {point.id} was deleted a moment ago", path=point.repository
         ) from error
-    found = decode(point.key, data, access.config, access.subkeys, access.store.url)
-    if [disk.root for disk in found.disks] != [disk.root for disk in point.disks]:
-        raise RepositoryDamaged("it holds another content than a moment ago", path=point.key)
+    except DiskError:
+        # Storage that decays does not say so: lists would go on to call this point good.
+        change_summaries(access.catalog, {}, [point.key])
+        raise
     return found
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ..._device.errors import DiskExists, TruncatedDisk, from_oserror
+from ..._device.errors import DiskExists, DiskNotFound, TruncatedDisk, from_oserror
 from ..._device.files import remove_if_there, sync_directory
 from .local_session import LocalSession
 from .local_upload import TEMPORARY, LocalUpload
 from .locked import is_abandoned
-from .protocol import Stored
+from .protocol import Stored, check_whole
 from .session import SESSIONS
 
 if t.TYPE_CHECKING:
@@ -33,9 +33,10 @@ class LocalStore:
     def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
         path = self.path(key)
         try:
-            with open(path, "rb", buffering=0) as file:
+            with open(path, "rb", buffering=0, opener=_open) as file:
                 if length is None:
                     length = os.fstat(file.fileno()).st_size - offset
+                    check_whole(path, length)
                 data = os.pread(file.fileno(), length, offset)
                 while len(data) < length:
                     more = os.pread(file.fileno(), length - len(data), offset + len(data))
@@ -49,7 +50,7 @@ class LocalStore:
     def read_into(self, key: str, offset: int, target: memoryview) -> None:
         path = self.path(key)
         try:
-            with open(path, "rb", buffering=0) as file:
+            with open(path, "rb", buffering=0, opener=_open) as file:
                 while target.nbytes:
                     count = os.preadv(file.fileno(), [target], offset)
                     if not count:
@@ -66,6 +67,14 @@ class LocalStore:
         finally:
             upload.abort()
 
+    def replace(self, key: str, old: bytes, data: bytes) -> bool:
+        try:
+            if self.get(key) != old:
+                return False
+        except DiskNotFound:
+            return False
+        return self.put(key, data)
+
     def upload(self) -> LocalUpload:
         return LocalUpload(self)
 
@@ -80,10 +89,14 @@ class LocalStore:
             for name in names:
                 if name.startswith("."):  # .nfs…: a file that somebody else still has open
                     continue
+                path = os.path.join(folder, name)
                 try:
-                    yield _stored(below + name, os.lstat(os.path.join(folder, name)))
+                    status = os.lstat(path)
                 except FileNotFoundError:
                     continue
+                except OSError as error:  # on NFS, say
+                    raise from_oserror(error, "look at it", path) from error
+                yield _stored(below + name, status)
 
     def size(self, key: str) -> int | None:
         path = self.path(key)
@@ -154,6 +167,11 @@ class LocalStore:
             return ()
         except OSError as error:
             raise from_oserror(error, "list it", path) from error
+
+
+def _open(path: str, flags: int) -> int:
+    """A pipe somebody put there must not hold us for ever."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _too_short(path: str, offset: int, missing: int) -> TruncatedDisk:

@@ -36,7 +36,9 @@ def is_abandoned(path: str) -> bool:
     look = _look(path)
     if look is None or look.locked:
         return False
-    return look.age > (GRACE if look.locked is None else UNLOCKED_GRACE)
+    if look.locked is None:
+        return look.age > GRACE
+    return abs(look.age) > UNLOCKED_GRACE  # nor does a clock that ran ahead make it live for years
 
 
 class _Look(t.NamedTuple):

@@ -10,10 +10,15 @@ import os
 import re
 import typing as t
 
-from ..._device.errors import DiskExists, InvalidRequest, RestorePointNotFound
+from ..._device.errors import (
+    DiskExists,
+    DiskIOError,
+    InvalidRequest,
+    RepositoryDamaged,
+    RestorePointNotFound,
+)
 from ..._device.progress import Silent
 from ..._device.transfer import Transfer
-from ..format.manifest import PREFIX as POINTS
 from ..format.manifest import RestorePoint
 from ..format.twins import mend_twins
 from ..read.points import load_points
@@ -76,7 +81,7 @@ class Backup:
     def check(self, disks: list[DiskSource], name: str | None) -> None:
         """Raises what run() would raise before it reads a disk."""
         check_disks(disks)
-        if name:
+        if name is not None:
             check_name(name)
         self.retainer.check()
         points = [point for point in load_points(self.access) if point.problem is None]
@@ -88,7 +93,7 @@ class Backup:
 
     def run(self, disks: list[DiskSource], name: str | None, unchanged_ok: bool) -> BackupResult:
         check_disks(disks)
-        if name:
+        if name is not None:
             check_name(name)
         self.retainer.check()
         self.access.store.sweep()
@@ -146,9 +151,9 @@ class Backup:
                 for plan in plans:
                     if plan.base is not None:
                         index.learn_maps(ref.location for ref in plan.base.maps if ref is not None)
-            except RestorePointNotFound:  # dropped at this moment
-                there = {stored.key for stored in self.access.store.list(POINTS)}
-                points = [point for point in points if point.key in there]
+            except (RestorePointNotFound, RepositoryDamaged, DiskIOError):
+                # From now on it is listed no more, or as one that cannot be read.
+                points = [point for point in load_points(self.access) if point.problem is None]
                 continue
             return plans
 

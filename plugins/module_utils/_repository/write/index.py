@@ -60,9 +60,11 @@ class Index:
     def find(self, chunk_id: bytes) -> bytes | None:
         """The place of a chunk that is stored, or is about to be."""
         with self._lock:
-            for places in (self._stored_again, self._unfinished, self._remembered):
+            for places in (self._stored_again, self._unfinished):
                 if chunk_id in places:
                     return places[chunk_id]
+            if chunk_id in self._remembered:
+                return self._remember(chunk_id, self._remembered.pop(chunk_id))  # as the newest
         where = find_chunk(self._access.catalog, chunk_id, self._usable)
         if where is None:
             return None

@@ -9,7 +9,7 @@ import dataclasses
 import datetime
 import typing as t
 
-from ..._device.errors import InvalidRequest
+from ..._device.errors import DiskError, InvalidRequest
 from ..format.config import KEY
 from ..format.keys import PREFIX as KEYS
 from ..format.pack import pack_key
@@ -71,15 +71,24 @@ class Retainer:
         """
         if self._lock is None or self._until is None or self._ahead is None:
             return dataclasses.replace(point, retain_until=self.until)
-        base = _best(earlier, t.cast("str", self.until))
-        packs = _packs_of(self._access, point, base)
-        if base is not None:
-            packs -= _packs_of(self._access, base, point)
+        base, packs = self._to_lock(point, _best(earlier, t.cast("str", self.until)))
         self._lock.extend([*self._top(), *map(pack_key, sorted(packs))], self._ahead)
         held = t.cast("str", _text(self._ahead))
         if base is not None and base.locked_until:
             held = min(held, base.locked_until)
         return dataclasses.replace(point, retain_until=self.until, locked_until=held)
+
+    def _to_lock(
+        self, point: RestorePoint, base: RestorePoint | None
+    ) -> tuple[RestorePoint | None, set[bytes]]:
+        """The base, if it is of use, and the packs of the point that it does not need."""
+        if base is not None:
+            try:
+                packs = _packs_of(self._access, point, base)
+                return base, packs - _packs_of(self._access, base, point)
+            except DiskError:  # it is gone, or cannot be read: then all of them are locked
+                pass
+        return None, _packs_of(self._access, point, None)
 
     def put(self, key: str, data: bytes) -> bool:
         """The manifest, if the key is free."""

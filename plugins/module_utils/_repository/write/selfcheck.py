@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import bisect
+import functools
 import itertools
 import random
 import typing as t
@@ -36,6 +37,9 @@ class SelfCheck:
         spans = ((run.offset, run.length) for run in runs)
         self._data = ChunkSet.touched(spans, device.size, self._chunk_size)
         self._sample = _draw(self._data.without(changed), most)
+        # None: the map is not to be had, so the group will be read anyhow. All are asked for in
+        # order, and of a big disk they would be gigabytes.
+        self._ids = functools.lru_cache(maxsize=1)(base.chunk_ids)
         self.bytes_read = 0
 
     def first_wrong(self) -> int | None:
@@ -43,18 +47,12 @@ class SelfCheck:
 
         What has become a hole costs no reading, so that is looked at wherever a map is at hand.
         """
-        ids = self._known_ids()
         for number, length, found in ordered_map(self._read, self._sample):
             self.bytes_read += length
-            known = ids[number // GROUP]
+            known = self._ids(number // GROUP)
             if known is not None and known[number % GROUP] != found:
                 return number * self._chunk_size
-        return self._new_hole(ids)
-
-    def _known_ids(self) -> dict[int, list[bytes | None] | None]:
-        """By group. None: the map is not to be had, so the group will be read anyhow."""
-        groups = {number // GROUP for number in self._sample} | self._changed.groups().keys()
-        return {group: self._base.chunk_ids(group) for group in sorted(groups)}
+        return self._new_hole()
 
     def _read(self, number: int) -> tuple[int, int, bytes | None]:
         """(number, bytes, id or None for zeros)."""
@@ -63,14 +61,15 @@ class SelfCheck:
         zero = is_zero(content, 0, len(content))
         return number, len(content), None if zero else self._access.subkeys.identify(content)
 
-    def _new_hole(self, ids: dict[int, list[bytes | None] | None]) -> int | None:
+    def _new_hole(self) -> int | None:
         """A chunk that held data, and is nothing but a hole now."""
         data, changed = self._data.groups(), self._changed.groups()
+        at_hand = {number // GROUP for number in self._sample} | changed.keys()
         for group in range(group_count(self._device.size, self._chunk_size)):
             empty = group not in data and group not in changed
             if empty and self._base.disk.maps[group] is not None and self._base.is_whole(group):
                 return group * GROUP * self._chunk_size
-            known = ids.get(group)
+            known = self._ids(group) if group in at_hand else None
             if known is None:
                 continue
             seen = itertools.chain(*data.get(group, ()), *changed.get(group, ()))

@@ -10,6 +10,7 @@ import re
 import typing as t
 
 from ..._device.errors import InvalidRequest
+from ..format.manifest import SOURCE_ID
 from ..read.points import LATEST
 
 if t.TYPE_CHECKING:
@@ -19,7 +20,6 @@ if t.TYPE_CHECKING:
     from .changes import Changes
 
 SELF_CHECK = 64  # chunks: 5 % of wrong ones are found with 96 % probability
-_SOURCE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _POINT_NAME = re.compile(r"[^@#/\x00-\x1f\x7f]{1,200}")
 
 
@@ -56,7 +56,7 @@ class DiskSource:
 
 def check_source(source: Source) -> None:
     """Raises InvalidRequest."""
-    if not _SOURCE_ID.fullmatch(source.id):
+    if not SOURCE_ID.fullmatch(source.id):
         raise InvalidRequest(
             f"{source.id!r} cannot be the id of a source",
             expected="letters, digits, dot, dash and underscore, 128 at most",
@@ -75,5 +75,5 @@ def check_name(name: str) -> None:
     if name == LATEST or not _POINT_NAME.fullmatch(name):
         raise InvalidRequest(
             f"{name!r} cannot be the name of a restore point",
-            expected=f"up to 200 characters without @ # /, and not {LATEST!r}",
+            expected=f"1 to 200 characters without @ # /, and not {LATEST!r}",
         )

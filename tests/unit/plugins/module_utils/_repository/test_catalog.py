@@ -25,6 +25,9 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format
     PackWriter,
     pack_key,
 )
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write import (
+    index as index_module,
+)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write.index import (
     load_index,
 )
@@ -273,3 +276,30 @@ def test_what_a_map_needs_is_read_again_where_its_row_was_changed(either):
         if path.is_file() and bytes.fromhex(path.name) != point.disks[0].maps[0].location.pack:
             path.unlink()
     assert not load_index(fresh(either)).holds(point)
+
+
+def test_what_was_found_is_there_until_it_was_used(either, monkeypatch, tmp_path):
+    """A thread has found a chunk and does not compress it. Then the catalog is lost."""
+    monkeypatch.setattr(index_module, "_REMEMBERED", 3)
+    access = either.open()._access
+    write_pack(access, range(5))
+    index = load_index(fresh(either))
+    places = {number: index.find(IDS[number]) for number in range(3)}
+    found = index.find(IDS[0])  # on a thread; others go on
+    index.find(IDS[3])
+    index.find(IDS[4])
+    for path in catalog_of(tmp_path):
+        path.write_bytes(b"")
+    assert index.find(IDS[0]) == found == places[0]
+
+
+def test_a_catalog_whose_damage_is_quoted_is_made_anew(either, tmp_path):
+    """SQLite quotes in its message what it does not understand, byte for byte."""
+    access = either.open()._access
+    packs = dict([write_pack(access, range(5))])
+    check(fresh(either), packs)
+    (path,) = catalog_of(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"tablemapsmaps", b"table\xc5apsmaps"))
+    with pytest.raises(UnicodeDecodeError):
+        sqlite3.connect(path).execute("SELECT * FROM maps")
+    check(fresh(either), packs)

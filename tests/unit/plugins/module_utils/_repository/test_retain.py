@@ -16,6 +16,12 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format
     decode,
     encode,
 )
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format.pack import (
+    pack_key,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.read.points import (
+    load_points,
+)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write import retain
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write.retain import (
     Retainer,
@@ -90,6 +96,26 @@ def test_packs_of_a_point_whose_locks_end_too_early_are_locked_again(encrypted, 
     bucket.asked.clear()
     Retainer(access, WISH, night(0)).secure(point, [first])
     assert bucket.asked == [packs_needed(access, point)]
+
+
+@pytest.mark.parametrize("part", ["manifest", "map"])
+def test_an_earlier_point_that_cannot_be_read_costs_more_locks(encrypted, helpers, bucket, part):
+    data = helpers.content(3 * helpers.CHUNK)
+    access = encrypted.open()._access
+    first = Retainer(access, WISH, night(0)).secure(encrypted.back_up(data).point, [])
+    (ref,) = first.disks[0].maps
+    point = encrypted.back_up(b"x" + data[1:]).point
+    if part == "map":
+        access.store.put(pack_key(ref.location.pack), b"")
+        first = dataclasses.replace(first, locked_until=night(99))
+    else:
+        (listed,) = load_points(access)[:1]
+        access.store.put(first.key, b"")
+        first = dataclasses.replace(listed, locked_until=night(99))
+    bucket.asked.clear()
+    point = Retainer(access, WISH, night(0)).secure(point, [first])
+    assert bucket.asked == [packs_needed(access, point)]
+    assert point.locked_until <= night(38)
 
 
 def test_a_point_says_how_long_it_stays(either, helpers):

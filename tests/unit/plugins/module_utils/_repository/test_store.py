@@ -62,6 +62,17 @@ def test_list_passes_over_files_that_nfs_hides(store):
     assert list(store.list("packs/")) == []
 
 
+def test_a_file_that_cannot_be_looked_at_is_told(store, monkeypatch):
+    store.put("packs/aa", b"x")
+
+    def stale(path):
+        raise OSError(errno.ESTALE, "Stale file handle", path)
+
+    monkeypatch.setattr(os, "lstat", stale)
+    with pytest.raises(DiskError, match="packs/aa"):
+        list(store.list("packs/"))
+
+
 def leave_behind(store, age):
     upload = store.upload()
     os.utime(upload._path, (time.time() - age,) * 2)
@@ -89,6 +100,16 @@ def test_sweep_leaves_fresh_files_alone(store):
 def test_a_session_whose_writer_died_is_swept(store):
     session = store.begin_session()
     os.utime(store.path(session.key), (time.time() - 120,) * 2)
+    os.close(session._fd)
+    assert store.sessions() == ()
+    store.sweep()
+    assert list(store.list("sessions/")) == []
+
+
+def test_who_died_while_a_clock_ran_ahead_does_not_live_on(store):
+    session = store.begin_session()
+    os.utime(store.path(session.key), (time.time() + 10 * 365 * 86400,) * 2)
+    assert store.sessions() == (session.key,)
     os.close(session._fd)
     assert store.sessions() == ()
     store.sweep()

@@ -30,7 +30,13 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format
     encode_tomb,
     packs_key,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.prune import lease
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.prune import (
+    compact,
+    lease,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.prune import (
+    prune as prune_module,
+)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.prune.prune import (
     PruneRequest,
 )
@@ -39,6 +45,9 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.prune.
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.read.avoid import (
     packs_to_avoid,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write.retain import (
+    Retention,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write.source import Source
 
@@ -309,6 +318,60 @@ def test_compaction_leaves_packs_of_held_points(either, helpers):
     done = prune(either, drop=("web01@old",), hold=("web01@new",), compact=60)
     assert done.compacted.packs == 0
     assert {path.name for path in files(either, "packs")} == before
+
+
+def test_compaction_leaves_a_retained_point_that_comes_meanwhile(either, helpers, monkeypatch):
+    chunks = [helpers.content(helpers.CHUNK, number) for number in range(4)]
+    either.back_up(b"".join(chunks), name="old")
+    either.back_up(chunks[0], name="new")
+    come = []
+
+    def find_sparse(*arguments):
+        found = compact.find_sparse(*arguments)
+        point = either.back_up(chunks[0], name="retained", retain=Retention(86400)).point
+        come.append(((Path(either.url) / point.key).read_bytes(), point))
+        return found
+
+    request = PruneRequest(drop=("web01@old",), compact=60, grace=0)
+    with monkeypatch.context() as patched:
+        patched.setattr(prune_module, "find_sparse", find_sparse)
+        assert either.open().prune(request).run().compacted.points == 1
+    ((before, point),) = come
+    assert (Path(either.url) / point.key).read_bytes() == before
+    for _run in range(2):
+        prune(either)
+    assert either.restore("web01@retained") == either.restore("web01@new") == chunks[0]
+
+
+def test_what_compaction_moved_does_not_count_as_locked(either, helpers):
+    chunks = [helpers.content(helpers.CHUNK, number) for number in range(4)]
+    either.back_up(b"".join(chunks), name="old")
+    access = either.open()._access
+    point = either.back_up(chunks[0], name="new").point
+    locked = dataclasses.replace(
+        point, retain_until="2026-01-02T00:00:00Z", locked_until="2999-01-01T00:00:00Z"
+    )
+    access.store.put(point.key, manifest.encode(locked, access.config, access.subkeys))
+    assert prune(either, drop=("web01@old",), compact=60).compacted.points == 1
+    (found,) = either.open().points()
+    assert found.locked_until is None
+    assert found.retain_until == "2026-01-02T00:00:00Z"
+
+
+def test_the_copy_of_a_damaged_map_is_not_collected(either, helpers, monkeypatch, tmp_path):
+    """Nobody has put the pack of that map into quarantine yet."""
+    data = helpers.content(2 * helpers.CHUNK)
+    first = either.back_up(data, name="first").point
+    ref = first.disks[0].maps[0]
+    either.back_up(data, name="second", mode="full")
+    path = Path(either.url) / pack.pack_key(ref.location.pack)
+    damaged = bytearray(path.read_bytes())
+    damaged[ref.location.offset + 3] ^= 1
+    path.write_bytes(damaged)
+    monkeypatch.setenv("VDISK_CACHE", str(tmp_path / "another host"))
+    for _run in range(3):
+        prune(either, drop=("web01@second",))
+    assert either.restore("web01@first") == data
 
 
 def test_compaction_does_not_copy_damage(either, helpers):

@@ -20,6 +20,8 @@ options:
         given, either may be the one that opens it.
       - If not given, the environment variable E(VDISK_PASSPHRASE) of the host that runs the module
         is used.
+      - A repository that is not encrypted is refused if either is given, because somebody may have
+        put it in the place of yours.
     type: str
   key_file:
     description:
@@ -39,6 +41,8 @@ options:
         given, either may be the one that opens it.
       - If not given, the environment variable E(VDISK_PASSPHRASE) of the host that runs the module
         is used.
+      - A repository that is not encrypted is refused if either is given, because somebody may have
+        put it in the place of yours.
     type: str
   key_file:
     description:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing as t
 
 from .._device.errors import InvalidRequest
@@ -22,6 +23,9 @@ if t.TYPE_CHECKING:
     from .._vmdk.opening.disk import Disk
 
     AnyDisk = Disk | RawDevice | PointDevice
+
+
+_PLAIN = re.compile(r"\w[\w .-]*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Access:
         # Imported here: plain disks need the standard library only.
         from .._repository.repository import Repository
 
-        return Repository.open(self.repository, self.secrets or otherwise)
+        return Repository.open(self.repository, self.secrets, otherwise)
 
     @property
     def secrets(self) -> tuple[str | bytes, ...]:
@@ -68,7 +72,10 @@ class Access:
     def pin(self, text: str) -> str:
         """The same restore point by a reference that will always mean it, as `latest` does not."""
         point, disk = self.find(text)
-        return f"{point.source_name}@{point.id}#{disk or only_disk(point)}"
+        # A name such as "[prod] web" or "a/b" would be read as something else than a point.
+        plain = _PLAIN.fullmatch(point.source_name)
+        source = point.source_name if plain else point.source_id
+        return f"{source}@{point.id}#{disk or only_disk(point)}"
 
     def _open_point(self, text: str) -> PointDevice:
         repository = self.open_repository()

@@ -10,7 +10,7 @@ import hmac
 import os
 import typing as t
 
-from .._device.errors import DiskExists, InvalidRequest, RepositoryDamaged
+from .._device.errors import DiskError, DiskExists, InvalidRequest, RepositoryDamaged, WrongKey
 from .access import Access
 from .copy.copy import PointCopier, missing_points
 from .format import config as configuration
@@ -60,29 +60,41 @@ class Repository:
         self.config = access.config
 
     @classmethod
-    def open(cls, url: str, secrets: Secrets = None) -> Repository:
+    def open(cls, url: str, secrets: Secrets = None, otherwise: Secrets = None) -> Repository:
         """`secrets`: a passphrase, what a key file holds, or a tuple of them of which one opens.
+        `otherwise` is tried where there are none.
 
         Raises RepositoryNotFound, WrongKey, RepositoryDamaged, UnsupportedDisk.
         """
-        return cls.from_store(open_store(url), secrets)
+        return cls.from_store(open_store(url), secrets, otherwise)
 
     @classmethod
-    def from_store(cls, store: Store, secrets: Secrets = None) -> Repository:
+    def from_store(
+        cls, store: Store, secrets: Secrets = None, otherwise: Secrets = None
+    ) -> Repository:
         return configuration.load_either(
-            store, lambda config, data: cls._opened(store, config, data, secrets)
+            store, lambda config, data: cls._opened(store, config, data, secrets, otherwise)
         )
 
     @classmethod
-    def _opened(cls, store: Store, config: Config, data: bytes, secrets: Secrets) -> Repository:
+    def _opened(
+        cls, store: Store, config: Config, data: bytes, secrets: Secrets, otherwise: Secrets
+    ) -> Repository:
         master = None
         if config.encrypted:
-            master = keys.unlock(store, config.repository_id, secrets)
+            master = keys.unlock(store, config.repository_id, secrets or otherwise)
         elif keys.key_names(store):
             raise RepositoryDamaged(
                 "it says that nothing is encrypted, but there are keys",
                 path=configuration.KEY,
                 hint="Somebody changed it; put the right file back from another copy.",
+            )
+        elif any(secrets or ()):
+            raise WrongKey(
+                "this repository is not encrypted, but a passphrase or key file was given",
+                path=store.url,
+                hint="If it shall be so, give neither (nor VDISK_PASSPHRASE, VDISK_KEY_FILE). Else "
+                "somebody has put it in the place of yours: do not write to it.",
             )
         subkeys = SubKeys(master)
         configuration.verify(data, subkeys.sign)
@@ -245,7 +257,12 @@ class Repository:
 def _is_unchanged(disk: DiskSource, state: str | None) -> bool:
     """Whether it is known, without reading it, that nothing has changed since this state."""
     since = next((changes for changes in disk.changes if changes.since == state), None)
-    return since is not None and not any(length for _offset, length in since.extents())
+    if since is None:
+        return False
+    try:
+        return not any(length for _offset, length in since.extents())
+    except DiskError:  # nobody knows
+        return False
 
 
 def create_repository(

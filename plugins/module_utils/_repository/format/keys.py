@@ -25,7 +25,8 @@ FORMAT = "vdisk-key"
 PREFIX = "keys/"
 # 64 MiB and about a quarter of a second for each guess (OWASP: scrypt N=2^16, r=8, p=2).
 COST = (1 << 16, 8, 2)
-_MOST_MEMORY = 1 << 30  # bytes; what a key file may make us spend
+# What a key file may make us spend, as nothing proves who wrote it: bytes, and n*r*p.
+_MOST_MEMORY, _MOST_TIME = 1 << 30, 1 << 25
 _SALT, _NONCE, _TAG = 32, 12, 16
 
 
@@ -177,7 +178,8 @@ def decode(name: str, data: bytes) -> KeyFile:
         created=members.text("created") if "created" in members.facts else "",
     )
     n, r, p = key_file.cost
-    if n < 2 or n & (n - 1) or not r or not p or 128 * n * r > _MOST_MEMORY:
+    possible = n > 1 and not n & (n - 1) and r and p
+    if not possible or 128 * n * r > _MOST_MEMORY or n * r * p > _MOST_TIME:
         raise RepositoryDamaged("its scrypt cost is not possible", path=name, found=key_file.cost)
     if name != key_name(key_file.key_id):
         raise RepositoryDamaged("is the file of another key", path=name, found=key_file.key_id)
@@ -213,7 +215,10 @@ def _all_of(secrets: Secrets) -> tuple[Secret, ...]:
 
 
 def _bytes_of(secret: Secret) -> bytes:
-    data = secret.encode() if isinstance(secret, str) else secret
+    try:  # bytes of the environment that are not UTF-8 are taken as they are, as restore.py does
+        data = secret.encode(errors="surrogateescape") if isinstance(secret, str) else secret
+    except UnicodeEncodeError:
+        raise InvalidRequest("the passphrase is not a text") from None
     if not data:
         raise InvalidRequest("the passphrase is empty")
     return data

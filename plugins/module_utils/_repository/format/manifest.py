@@ -14,7 +14,7 @@ from .document import read_document, write_document
 from .map import NO_ID, MapRef, group_count, root_of
 from .pack import LARGEST as LARGEST_PACK
 from .pack import Location
-from .sealed import Members
+from .sealed import Members, is_time
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,7 @@ PREFIX = "backups/"
 METHODS = ("full", "incremental", "changed")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 SECOND = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+SOURCE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")  # also a folder, and no path
 _LARGEST_DISK = 1 << 50
 
 
@@ -191,10 +192,12 @@ def decode(key: str, data: bytes, config: Config, subkeys: SubKeys, url: str) ->
         retain_until=_decode_day(members, "retain_until"),
         locked_until=_decode_day(members, "locked_until"),
     )
+    if not SOURCE_ID.fullmatch(point.source_id):
+        raise RepositoryDamaged("nothing has such an id", path=key, found=point.source_id)
     if point.key != key:
         raise RepositoryDamaged("is the manifest of another point", path=key, found=point.key)
     for time in (point.exact, point.clock):
-        if not TIME.fullmatch(time):
+        if not is_time(time, TIME):
             raise RepositoryDamaged("its time is wrong", path=key, found=time)
     return point
 
@@ -203,7 +206,7 @@ def _decode_day(members: Members, name: str) -> str | None:
     if name not in members.facts:
         return None
     text = members.text(name)
-    if not SECOND.fullmatch(text):
+    if not is_time(text, SECOND):
         raise RepositoryDamaged(f"its {name} is no time", path=members.key, found=text)
     return text
 

@@ -32,6 +32,7 @@ RAW = 1 << 31  # in a stored length: the blob is not compressed
 TAG = 16
 TABLE_NONCE = b"\xff" * 12
 _ROW = struct.Struct("<32sIIB")  # id, offset, length | RAW, kind
+MOST_BLOBS = LARGEST // _ROW.size  # of one pack
 _LENGTH = struct.Struct("<I")
 _TAIL = 16 << 10  # bytes that are read at once: most tables are shorter
 _NAME = 32  # bytes of a pack's name
@@ -95,16 +96,6 @@ def is_listed(where: Location, table: bytes) -> bool:
     if start + _ROW.size > len(table):
         return False
     return _listed(where.pack, where.number, _ROW.unpack_from(table, start)) == where
-
-
-def find_in_table(pack: bytes, table: bytes, blob_id: bytes) -> Iterator[Location]:
-    """Where a table has this id."""
-    at = table.find(blob_id)
-    while at >= 0:
-        number, inside = divmod(at, _ROW.size)
-        if inside == 0:
-            yield _listed(pack, number, _ROW.unpack_from(table, at))
-        at = table.find(blob_id, at + 1)
 
 
 def _listed(pack: bytes, number: int, fields: tuple[t.Any, ...]) -> Location:
@@ -248,15 +239,21 @@ class PackReader:
 
     def table(self, pack: bytes) -> list[Row]:
         """The table at the end of a pack. Raises RepositoryDamaged."""
-        return [
-            Row(chunk_id, offset, stored & ~RAW, bool(stored & RAW), BlobKind(kind))
-            for chunk_id, offset, stored, kind in _ROW.iter_unpack(self.raw_table(pack))
-        ]
+        rows = _ROW.iter_unpack(self.raw_table(pack))
+        try:
+            return [
+                Row(blob_id, offset, stored & ~RAW, bool(stored & RAW), BlobKind(kind))
+                for blob_id, offset, stored, kind in rows
+            ]
+        except ValueError as error:
+            raise RepositoryDamaged(f"its table lists {error}", path=pack_key(pack)) from error
 
     def raw_table(self, pack: bytes, size: int | None = None) -> bytes:
-        """The same as its bytes, for locations() and find_in_table(). Raises RepositoryDamaged."""
+        """The same as its bytes, for locations(). Raises RepositoryDamaged."""
         key = pack_key(pack)
         size = size or self._store.size(key) or 0
+        if size > LARGEST:
+            raise RepositoryDamaged("no pack is that large", path=key, found=size)
         last = size - _LENGTH.size
         start = max(size - _TAIL, 0)
         tail = self._get(key, start, max(size - start, _LENGTH.size))

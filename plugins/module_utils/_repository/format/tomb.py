@@ -11,7 +11,7 @@ import typing as t
 
 from ..._device.errors import RepositoryDamaged
 from .document import read_document, write_document
-from .sealed import Members
+from .sealed import Members, is_time
 
 if t.TYPE_CHECKING:
     from .config import Config
@@ -69,7 +69,7 @@ def decode_tomb(key: str, data: bytes, config: Config, subkeys: SubKeys) -> Tomb
             Members(key, {f"{n}": name}, "packs.").binary(f"{n}", 32) for n, name in names
         ),
     )
-    if not _TIME.fullmatch(tomb.written):
+    if not is_time(tomb.written, _TIME):
         raise RepositoryDamaged("its time is wrong", path=key, found=tomb.written)
     return tomb
 

@@ -10,7 +10,7 @@ import heapq
 import typing as t
 
 from ..._device.copy import GRAIN
-from ..._device.errors import InvalidRequest
+from ..._device.errors import DiskError, InvalidRequest
 from ..._device.extent import Extent, Kind, merge, pieces, widen_data
 from ..._device.pipeline import BufferPool, ordered_map
 from ..._device.progress import Silent
@@ -47,6 +47,12 @@ def restore_differences(
     return _Delta(point, target).restore(progress or Silent(), label)
 
 
+_MIXTURE = (
+    "The disk is now a mixture of what it was and the restore point. Do not use it; restore it "
+    "again, from this point once the cause is mended or from another one."
+)
+
+
 class _Delta:
     def __init__(self, point: PointDevice, target: BlockDevice) -> None:
         if target.size < point.size:
@@ -56,21 +62,30 @@ class _Delta:
         self.point, self.target = point, target
         self.buffers = BufferPool(point.chunk_size)
         self.transfer = Transfer(bytes_total=point.size)
+        self.touched = False  # whether anything was written
 
     def restore(self, progress: Progress, label: str) -> Transfer:
         progress.start(label, self.point.size)
         # All is compared before anything is written: nobody reads what is being changed.
         found = list(merge(self.differing(progress.advance)))
-        chunks = pieces(found, self.point.chunk_size)
-        for extent, buffer in ordered_map(self._fetch, chunks):
-            self._write(extent, buffer)
-            self.buffers.give(buffer)
-            progress.advance(extent.length)
-        self.target.flush()
+        try:
+            self._replace(found, progress)
+        except DiskError as error:
+            if self.touched:
+                error.hint = f"{_MIXTURE} {error.hint or ''}".rstrip()
+            raise
         progress.finish()
         moved = self.transfer.bytes_written + self.transfer.bytes_zero
         self.transfer.bytes_reused = self.point.size - moved
         return self.transfer.finish()
+
+    def _replace(self, found: list[Extent], progress: Progress) -> None:
+        for extent, buffer in ordered_map(self._fetch, pieces(found, self.point.chunk_size)):
+            self.touched = True
+            self._write(extent, buffer)
+            self.buffers.give(buffer)
+            progress.advance(extent.length)
+        self.target.flush()
 
     def differing(self, same: Callable[[int], None]) -> Generator[Extent, None, None]:
         """The chunks that differ, in order; same(bytes) is called for all others."""

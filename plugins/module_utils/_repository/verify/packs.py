@@ -11,7 +11,7 @@ import typing as t
 from ..._device.errors import DiskError, DiskNotFound, RepositoryDamaged
 from ..._device.pipeline import BufferPool, ordered_map
 from ..format.config import KEY, LARGEST_CHUNK
-from ..format.pack import HEADER, locations, pack_key
+from ..format.pack import HEADER, LARGEST, locations, pack_key
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -74,6 +74,8 @@ class _Pack:
 
     def examine(self, blobs: bool, buffer: memoryview) -> Examined:
         table, digest = b"", hashlib.sha256()
+        if self._size > LARGEST:  # reading it might never end
+            return self._faulty("damaged", f"no pack is that large: {self._size} bytes")
         try:
             if blobs:
                 table = self._table()

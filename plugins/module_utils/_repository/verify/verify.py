@@ -285,7 +285,8 @@ class _Verification:
 def sample_size(sample: str, count: int) -> int:
     """Of `count` things; of a share at least one. Raises InvalidRequest."""
     digits = sample[:-1] if sample.endswith("%") else sample
-    if not digits.isdecimal() or int(digits) == 0 or (sample != digits and int(digits) > 100):
+    possible = len(digits) <= 12 and digits.isdecimal() and int(digits) > 0
+    if not possible or (sample != digits and int(digits) > 100):
         raise InvalidRequest(
             f"the sample {sample!r} is not possible",
             expected="a number, or a share from 1% to 100%",

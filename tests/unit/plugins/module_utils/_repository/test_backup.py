@@ -169,7 +169,7 @@ def test_a_name_taken_while_the_backup_ran_is_refused(either, helpers, data):
     assert len(either.open().points()) == 1
 
 
-@pytest.mark.parametrize("name", ["latest", "a@b", "a#b", "a/b", "a\nb", "x" * 201])
+@pytest.mark.parametrize("name", ["latest", "", "a@b", "a#b", "a/b", "a\nb", "x" * 201])
 def test_names_that_no_reference_could_name_are_refused(either, data, name):
     with pytest.raises(InvalidRequest, match="cannot be the name"):
         either.back_up(data, name=name)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
@@ -159,9 +160,9 @@ def test_an_interruption_leaves_what_the_next_run_completes(point, data, helpers
     assert all(offset not in dict(target.writes[done:]) for offset, _n in target.writes[:2])
 
 
-def test_a_damaged_chunk_is_told_and_not_written(either, data):
-    from pathlib import Path
-
+@pytest.fixture
+def damaged(either, data):
+    """The point of `data`, with damage in its seventh chunk."""
     made = either.back_up(data).point
     point = either.open().open_disk(made)
     where = either.open()._access.load_map(made.disks[0], 0).entry(6)
@@ -169,15 +170,30 @@ def test_a_damaged_chunk_is_told_and_not_written(either, data):
     raw = bytearray(pack.read_bytes())
     raw[where.offset + 100] ^= 1
     pack.write_bytes(raw)
+    return point
+
+
+def test_a_damaged_chunk_is_told_and_not_written(damaged, data):
     other = bytearray(data)
     other[6 * CHUNK] ^= 1
     target = Target(other)
-    with pytest.raises(RepositoryDamaged):
-        restore_differences(point, target)
+    with pytest.raises(RepositoryDamaged) as caught:
+        restore_differences(damaged, target)
     assert target.content == other
+    assert "mixture" not in str(caught.value)
     target = Target(data)
-    restore_differences(point, target)  # where it is equal, the damage does not matter
+    restore_differences(damaged, target)  # where it is equal, the damage does not matter
     assert target.writes == []
+
+
+def test_what_became_a_mixture_is_told(damaged, data):
+    other = bytearray(data)
+    other[3 * CHUNK] ^= 1
+    other[6 * CHUNK] ^= 1
+    target = Target(other)
+    with pytest.raises(RepositoryDamaged, match=r"a mixture of what it was.*This hits bytes"):
+        restore_differences(damaged, target)
+    assert target.content not in (data, other)
 
 
 @pytest.mark.parametrize("seed", range(12))

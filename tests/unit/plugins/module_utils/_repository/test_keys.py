@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -95,6 +96,17 @@ def test_a_key_file_of_a_creation_that_was_cut_off_is_ignored(encrypted, tmp_pat
 def test_an_empty_passphrase_is_refused(encrypted):
     with pytest.raises(InvalidRequest, match="empty"):
         encrypted.open().add_key("")
+
+
+def test_bytes_of_the_environment_that_are_no_text_open(encrypted):
+    """Python shows a passphrase in Latin-1 as lone surrogates; restore.py takes its bytes."""
+    encrypted.open().add_key(os.fsdecode(b"caf\xe9"))
+    assert Repository.open(encrypted.url, b"caf\xe9").points() == []
+
+
+def test_a_passphrase_that_is_no_text_is_refused(encrypted):
+    with pytest.raises(InvalidRequest, match="not a text"):
+        Repository.open(encrypted.url, "\ud800")
 
 
 def test_an_unencrypted_repository_takes_no_key(tmp_path, helpers):

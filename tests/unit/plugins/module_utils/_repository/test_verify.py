@@ -181,7 +181,7 @@ def test_the_size_of_a_sample(sample, count, size):
     assert sample_size(sample, count) == size
 
 
-@pytest.mark.parametrize("sample", ["", "%", "-1", "0%", "1.5", "101%"])
+@pytest.mark.parametrize("sample", ["", "%", "-1", "0%", "1.5", "101%", "9" * 5000])
 def test_a_sample_that_cannot_be(sample):
     with pytest.raises(InvalidRequest):
         sample_size(sample, 10)

@@ -159,9 +159,9 @@ restore_point:
     created: "2026-11-22T02:00:00Z"
     source: {kind: disk, name: web01, path: /srv/vm/web01.vmdk}
     disks:
-      - key: 0
+      - key: null
         name: disk0
-        label: web01
+        label: web01.vmdk
         size: 10737418240
         method: changed
         reason: what changed since 20261121T020000Z-77ab01c9

@@ -96,9 +96,9 @@ restore_points:
       type: list
       elements: dict
       sample:
-        - key: 0
+        - key: null
           name: disk0
-          label: web01
+          label: web01.vmdk
           size: 10737418240
           method: incremental
           reason: builds on 20261121T020000Z-77ab01c9
@@ -144,6 +144,22 @@ sizes:
   returned: success
   type: dict
   contains:
+    points:
+      description: How many restore points the whole repository holds, unreadable ones too.
+      type: int
+      sample: 2
+    damaged_points:
+      description: How many of them cannot be read.
+      type: int
+      sample: 0
+    sources:
+      description: Of how many disks or virtual machines they are.
+      type: int
+      sample: 1
+    packs:
+      description: The number of its packs, the files that hold content.
+      type: int
+      sample: 12
     logical:
       description: The sizes of all disks of all restore points of the repository added up.
       type: int

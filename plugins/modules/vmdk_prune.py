@@ -103,12 +103,13 @@ options:
   grace:
     description:
       - How long files stay after they were marked, so that a restore of a dropped point that runs
-        can end. Backups are safe with any value.
+        can end, such as V(12h) or V(0s). Backups are safe with any value.
     type: str
     default: 1d
   compact:
     description:
-      - Rewrite files less than that many percent of which is still needed. V(0) does not.
+      - Rewrite files less than that many percent of which is still needed, up to V(90). V(0)
+        does not.
       - Gives back more space and costs reading and writing what is needed of them; V(30) to V(50)
         are sensible, and now and then rather than every night.
       - Files of held points and of those with a retention time are left as they are.

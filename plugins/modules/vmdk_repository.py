@@ -74,8 +74,8 @@ options:
     description:
       - Give a new repository the same master key as another one has, with other passphrases and key
         files if you like.
-      - Copies between the two go faster then, because chunks are neither decompressed nor proven
-        anew. In return, whoever has a key of one of them can open the other with what he learned,
+      - Copies between the two go faster then, because chunks move as they are stored, proven by the
+        cipher. In return, whoever has a key of one of them can open the other with what he learned,
         and tell which chunks are in both. To anybody without a key they have nothing in common.
       - Cannot be changed later.
     type: dict
@@ -190,7 +190,7 @@ repository:
     id:
       description: What tells it from others, for good.
       type: str
-      sample: 3b0a51c2-1f38-4c8e-9d0e-8a7f5f0e2b44
+      sample: 3b0a51c21f384c8e9d0e8a7f5f0e2b44
     format:
       description: Version of the format on disk.
       type: int
@@ -248,6 +248,7 @@ copied:
 
 import typing as t
 
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import InvalidRequest
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.units import parse_size
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.access import Access
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.copy_points import CopyRequest
@@ -301,6 +302,8 @@ def copy_request(params: dict[str, t.Any]) -> CopyRequest | None:
     """What to copy, if anything."""
     to = another(params["copy_to"])
     if to is None:
+        if params["copy_points"] or params["copy_sources"]:
+            raise InvalidRequest("copy_points and copy_sources need copy_to, where to copy them")
         return None
     return CopyRequest(to, tuple(params["copy_points"]), tuple(params["copy_sources"]))
 

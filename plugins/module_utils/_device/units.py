@@ -11,8 +11,9 @@ from fractions import Fraction
 from .errors import InvalidRequest
 
 _SIZE = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)\s*([KMGTP]?)(?:i?B)?", re.IGNORECASE)
-_AGE = re.compile(r"(\d+)\s*([smhdw])", re.IGNORECASE)
+_AGE = re.compile(r"(\d{1,12})\s*([smhdw])", re.IGNORECASE)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_LONGEST = 1000 * 365 * _SECONDS["d"]  # a time plus an age must stay a date
 
 
 def parse_size(text: str, option: str) -> int:
@@ -32,10 +33,11 @@ def parse_size(text: str, option: str) -> int:
 def parse_age(text: str, option: str) -> int:
     """Seconds of `90m`, `12h` or `7d`. Raises InvalidRequest naming the option."""
     match = _AGE.fullmatch(text.strip())
-    if match is None:
-        hint = "Write a whole number with a unit: 90m, 12h, 7d, 2w."
+    seconds = match and int(match[1]) * _SECONDS[match[2].lower()]
+    if seconds is None or seconds > _LONGEST:
+        hint = "Write a whole number with a unit: 90m, 12h, 7d, 2w; at most 1000 years."
         raise InvalidRequest(f"{option}: '{text}' is not a time", hint=hint)
-    return int(match[1]) * _SECONDS[match[2].lower()]
+    return seconds
 
 
 def human_size(size: int) -> str:

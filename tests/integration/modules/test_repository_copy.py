@@ -191,10 +191,17 @@ def test_a_damaged_point_fails_the_task_after_the_others_were_copied(modules, tm
     assert [point["name"] for point in there] == ["good"]
 
 
+def test_points_without_a_place_for_them_are_refused(modules, tmp_path):
+    for option in ("copy_points", "copy_sources"):
+        arguments = {"url": str(tmp_path / "one"), "passphrase": HERE, option: ["web01"]}
+        assert "need copy_to" in modules.fail("vmdk_repository", **arguments)["msg"]
+    assert not (tmp_path / "one").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"copy_to": {"url": "{}/none"}}, "no repository"),
+        ({"copy_to": {"url": "{}/none"}}, "no backup repository"),
         ({"copy_to": {"url": "{}/two", "passphrase": "wrong"}}, "opens none"),
         ({"copy_to": {"url": "{}/one"}}, "to itself"),
         ({"copy_to": {"url": "{}/small"}}, "same chunk_size"),

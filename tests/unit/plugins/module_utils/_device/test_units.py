@@ -48,7 +48,9 @@ def test_age(text, seconds):
     assert parse_age(text, "max_age") == seconds
 
 
-@pytest.mark.parametrize("text", ["", "12", "h", "-1h", "1.5h", "1h30m"])
+@pytest.mark.parametrize(
+    "text", ["", "12", "h", "-1h", "1.5h", "1h30m", "365001d", "9" * 5000 + "d"]
+)
 def test_what_is_no_age(text):
     with pytest.raises(InvalidRequest, match="max_age"):
         parse_age(text, "max_age")

@@ -58,7 +58,7 @@ options:
     type: str
   seed:
     description:
-      - Take the same sample once more, by the RV(sample.seed) of an earlier run.
+      - Take the same sample once more, by C(seed) in RV(sample) of an earlier run.
     type: int
   restore_point:
     description:

@@ -11,9 +11,10 @@ import typing as t
 
 from ..._device.errors import RepositoryDamaged
 from ..libraries import require
-from .sealed import parse, seal, unseal
+from .sealed import Members, parse, seal, unseal
 
 if t.TYPE_CHECKING:
+    from .config import Config
     from .subkeys import SubKeys
 
 _MAGIC = b"VBD1"
@@ -48,6 +49,20 @@ def read_document(key: str, data: bytes, subkeys: SubKeys) -> dict[str, t.Any]:
             "it does not decrypt: it was changed, damaged or moved", path=key
         ) from error
     return parse(key, _expand(key, frame))
+
+
+def head_of(form: str, config: Config) -> dict[str, t.Any]:
+    """The members that every document begins with."""
+    return {"format": form, "version": 1, "repository": config.repository_id}
+
+
+def read_members(form: str, key: str, data: bytes, config: Config, subkeys: SubKeys) -> Members:
+    """Of a document of this form and this repository. Raises RepositoryDamaged naming `key`."""
+    members = Members(key, read_document(key, data, subkeys))
+    members.one_of("format", (form,))
+    members.one_of("version", (1,))
+    members.one_of("repository", (config.repository_id,))
+    return members
 
 
 def _expand(key: str, frame: bytes) -> bytes:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..._device.errors import RepositoryDamaged
-from .document import read_document, write_document
-from .sealed import Members
+from .document import head_of, read_members, write_document
 
 if t.TYPE_CHECKING:
     from .config import Config
@@ -30,9 +29,7 @@ class Hold(t.NamedTuple):
 
 def encode_hold(hold: Hold, config: Config, subkeys: SubKeys) -> bytes:
     facts = {
-        "format": FORMAT,
-        "version": 1,
-        "repository": config.repository_id,
+        **head_of(FORMAT, config),
         "point": hold.point,
         "reason": hold.reason,
         "since": hold.since,
@@ -42,10 +39,7 @@ def encode_hold(hold: Hold, config: Config, subkeys: SubKeys) -> bytes:
 
 def decode_hold(key: str, data: bytes, config: Config, subkeys: SubKeys) -> Hold:
     """Raises RepositoryDamaged naming `key`."""
-    members = Members(key, read_document(key, data, subkeys))
-    members.one_of("format", (FORMAT,))
-    members.one_of("version", (1,))
-    members.one_of("repository", (config.repository_id,))
+    members = read_members(FORMAT, key, data, config, subkeys)
     hold = Hold(key, members.text("point"), members.text("reason"), members.text("since"))
     if hold.point.rpartition("/")[2] != key[len(PREFIX) :]:
         raise RepositoryDamaged("is the hold of another point", path=key, found=hold.point)

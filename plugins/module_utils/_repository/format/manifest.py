@@ -10,7 +10,7 @@ import re
 import typing as t
 
 from ..._device.errors import RepositoryDamaged
-from .document import read_document, write_document
+from .document import head_of, read_members, write_document
 from .map import NO_ID, MapRef, group_count, root_of
 from .pack import LARGEST as LARGEST_PACK
 from .pack import Location
@@ -124,9 +124,7 @@ def point_key(source_id: str, point_id: str) -> str:
 
 def encode(point: RestorePoint, config: Config, subkeys: SubKeys) -> bytes:
     facts = {
-        "format": FORMAT,
-        "version": 1,
-        "repository": config.repository_id,
+        **head_of(FORMAT, config),
         "id": point.id,
         "name": point.name,
         "created": point.exact,
@@ -168,10 +166,7 @@ def _encode_ref(ref: MapRef) -> dict[str, t.Any]:
 
 def decode(key: str, data: bytes, config: Config, subkeys: SubKeys, url: str) -> RestorePoint:
     """Raises RepositoryDamaged naming `key`."""
-    members = Members(key, read_document(key, data, subkeys))
-    members.one_of("format", (FORMAT,))
-    members.one_of("version", (1,))
-    members.one_of("repository", (config.repository_id,))
+    members = read_members(FORMAT, key, data, config, subkeys)
     source = Members(key, members.mapping("source"), "source.")
     point = RestorePoint(
         id=members.text("id"),

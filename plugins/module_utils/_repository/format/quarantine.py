@@ -8,9 +8,8 @@ from __future__ import annotations
 import typing as t
 
 from ..._device.errors import RepositoryDamaged
-from .document import read_document, write_document
+from .document import head_of, read_members, write_document
 from .pack import LARGEST
-from .sealed import Members
 
 if t.TYPE_CHECKING:
     from ..store.protocol import Store
@@ -54,9 +53,7 @@ def quarantined(store: Store) -> frozenset[bytes]:
 
 def encode(quarantine: Quarantine, config: Config, subkeys: SubKeys) -> bytes:
     facts = {
-        "format": FORMAT,
-        "version": 1,
-        "repository": config.repository_id,
+        **head_of(FORMAT, config),
         "pack": quarantine.pack.hex(),
         "why": quarantine.why,
         "when": quarantine.when,
@@ -67,9 +64,7 @@ def encode(quarantine: Quarantine, config: Config, subkeys: SubKeys) -> bytes:
 
 def decode(key: str, data: bytes, config: Config, subkeys: SubKeys) -> Quarantine:
     """Raises RepositoryDamaged naming `key`."""
-    members = Members(key, read_document(key, data, subkeys))
-    members.one_of("format", (FORMAT,))
-    members.one_of("repository", (config.repository_id,))
+    members = read_members(FORMAT, key, data, config, subkeys)
     offsets = members.items("offsets")
     if not all(isinstance(offset, int) and 0 <= offset <= LARGEST for offset in offsets):
         raise RepositoryDamaged("its member offsets is wrong", path=key)

@@ -10,7 +10,7 @@ import re
 import typing as t
 
 from ..._device.errors import RepositoryDamaged
-from .document import read_document, write_document
+from .document import head_of, read_members, write_document
 from .sealed import Members, is_time
 
 if t.TYPE_CHECKING:
@@ -51,7 +51,8 @@ def tomb_of(key: str) -> tuple[str, str] | None:
 
 def encode_tomb(tomb: Tomb, config: Config, subkeys: SubKeys) -> bytes:
     facts = {
-        **_head("vdisk-tomb", tomb.id, config),
+        **head_of("vdisk-tomb", config),
+        "id": tomb.id,
         "written": tomb.written,
         "packs": sorted(pack.hex() for pack in tomb.packs),
     }
@@ -78,7 +79,11 @@ def encode_witnesses(
     tomb_id: str, witnesses: frozenset[str], config: Config, subkeys: SubKeys
 ) -> bytes:
     """`witnesses` are the keys of all sessions that were there after the tomb was."""
-    facts = {**_head("vdisk-witnesses", tomb_id, config), "sessions": sorted(witnesses)}
+    facts = {
+        **head_of("vdisk-witnesses", config),
+        "id": tomb_id,
+        "sessions": sorted(witnesses),
+    }
     return write_document(witnesses_key(tomb_id), facts, subkeys)
 
 
@@ -90,20 +95,8 @@ def decode_witnesses(key: str, data: bytes, config: Config, subkeys: SubKeys) ->
     return frozenset(sessions)
 
 
-def _head(form: str, tomb_id: str, config: Config) -> dict[str, t.Any]:
-    return {
-        "format": form,
-        "version": 1,
-        "repository": config.repository_id,
-        "id": tomb_id,
-    }
-
-
 def _members(form: str, key: str, data: bytes, config: Config, subkeys: SubKeys) -> Members:
-    members = Members(key, read_document(key, data, subkeys))
-    members.one_of("format", (form,))
-    members.one_of("version", (1,))
-    members.one_of("repository", (config.repository_id,))
+    members = read_members(form, key, data, config, subkeys)
     known = tomb_of(key)
     members.one_of("id", () if known is None else known[:1])
     return members

@@ -14,23 +14,6 @@ options:
     description:
       - Path or URL of the backup repository, as made with M(vdisk.lifecycle.vmdk_repository).
     type: str
-  passphrase:
-    description:
-      - Passphrase of an encrypted repository. Either this or O(key_file) is needed; if both are
-        given, either may be the one that opens it.
-      - If not given, the environment variable E(VDISK_PASSPHRASE) of the host that runs the module
-        is used.
-      - A repository that is not encrypted is refused if either is given, because somebody may have
-        put it in the place of yours.
-    type: str
-  key_file:
-    description:
-      - A file on the host that runs the module whose content opens an encrypted repository instead
-        of a passphrase. It holds 32 bytes to 64 KiB of any kind, best random ones, and nobody but
-        its owner may have access to it.
-      - If not given, the environment variable E(VDISK_KEY_FILE) of the host that runs the module
-        is used.
-    type: path
 """
 
     REPOSITORY_SECRETS = r"""

@@ -20,6 +20,7 @@ requirements:
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes.info
   - vdisk.lifecycle.options.repository
+  - vdisk.lifecycle.options.repository_secrets
 options:
   repository:
     required: true

@@ -22,6 +22,7 @@ extends_documentation_fragment:
   - vdisk.lifecycle.attributes
   - vdisk.lifecycle.attributes.progress
   - vdisk.lifecycle.options.repository
+  - vdisk.lifecycle.options.repository_secrets
   - vdisk.lifecycle.options.allow_outside
 options:
   src:

@@ -20,6 +20,7 @@ description:
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
   - vdisk.lifecycle.options.repository
+  - vdisk.lifecycle.options.repository_secrets
   - vdisk.lifecycle.options.allow_outside
 options:
   path:

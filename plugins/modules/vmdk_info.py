@@ -19,6 +19,7 @@ description:
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes.info
   - vdisk.lifecycle.options.repository
+  - vdisk.lifecycle.options.repository_secrets
   - vdisk.lifecycle.options.allow_outside
 options:
   path:

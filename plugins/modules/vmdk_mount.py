@@ -29,6 +29,7 @@ requirements:
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
   - vdisk.lifecycle.options.repository
+  - vdisk.lifecycle.options.repository_secrets
   - vdisk.lifecycle.options.allow_outside
 options:
   path:

@@ -28,6 +28,7 @@ requirements:
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
   - vdisk.lifecycle.options.repository
+  - vdisk.lifecycle.options.repository_secrets
 options:
   repository:
     required: true

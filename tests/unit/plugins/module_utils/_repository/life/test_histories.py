@@ -26,12 +26,12 @@ from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._reposi
     CHUNK,
     Disk,
 )
-from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._repository.life.memory_store import (  # noqa: E501
-    MemoryStore,
-)
 from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._repository.life.world import (  # noqa: E501
     World,
     simulation,
+)
+from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._repository.memory import (
+    MemoryStore,
 )
 
 FIRST, _, COUNT = os.environ.get("VDISK_HISTORIES", "0:24").partition(":")

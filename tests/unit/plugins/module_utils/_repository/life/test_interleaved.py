@@ -15,12 +15,12 @@ import pytest
 from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._repository.life import (
     jobs,
 )
-from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._repository.life.memory_store import (  # noqa: E501
-    MemoryStore,
-)
 from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._repository.life.world import (  # noqa: E501
     World,
     simulation,
+)
+from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._repository.memory import (
+    MemoryStore,
 )
 
 # A build looks at every fourth; with VDISK_HISTORIES, as in test_histories.py, all are looked at.

@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
-import os
 import random
 import threading
 import types
@@ -14,11 +12,7 @@ import types
 import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.device import read
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import (
-    DiskError,
-    DiskNotFound,
-    TruncatedDisk,
-)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import DiskError
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.memory import MemoryDevice
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository import repository
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format import pack
@@ -28,12 +22,17 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.prune.
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.prune.retention import (
     Rules,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.protocol import (
-    Stored,
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.session import (
+    SESSIONS,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write.source import (
     DiskSource,
     Source,
+)
+from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._repository.memory import (
+    MemorySession,
+    MemoryStore,
+    MemoryUpload,
 )
 
 CHUNK = 256 << 10
@@ -83,9 +82,10 @@ class World:
     """The objects of one store, and which sessions the store takes for dead."""
 
     def __init__(self, objects=None):
-        self.objects = dict(objects or {})
+        self.memory = MemoryStore()
+        self.objects = self.memory.objects
+        self.objects.update(objects or {})
         self.dead = set()
-        self.versions = itertools.count()
 
 
 class Store:
@@ -119,84 +119,44 @@ class Store:
         raise Killed
 
     def get(self, key, offset=0, length=None):
-        return self.step(lambda: self._get(key, offset, length))
-
-    def _get(self, key, offset, length):
-        if key not in self.world.objects:
-            raise DiskNotFound("no such object", path=key)
-        data = self.world.objects[key][0]
-        end = len(data) if length is None else offset + length
-        if end > len(data):
-            raise TruncatedDisk("the object ends too early", path=key)
-        return data[offset:end]
+        return self.step(lambda: self.world.memory.get(key, offset, length))
 
     def read_into(self, key, offset, target):
-        target[:] = self.get(key, offset, target.nbytes)
+        self.step(lambda: self.world.memory.read_into(key, offset, target))
 
     def put(self, key, data, *, if_absent=False):
-        return self.step(lambda: self._put(key, data, if_absent))
+        if key.startswith(SESSIONS):
+            self.mine.add(key)
+        return self.step(lambda: self.world.memory.put(key, data, if_absent=if_absent))
 
-    def _put(self, key, data, if_absent):
-        if if_absent and key in self.world.objects:
-            return False
-        self.world.objects[key] = bytes(data), str(next(self.world.versions))
-        return True
+    def replace(self, key, old, data):
+        return self.step(lambda: self.world.memory.replace(key, old, data))
 
     def upload(self):
-        return Upload(self)
+        return MemoryUpload(self)
 
     def begin_session(self):
-        return self.step(lambda: Session(self))
+        return MemorySession(self)
 
     def list(self, prefix):
-        found = self.step(lambda: list(self.world.objects.items()))
-        return iter([Stored(k, len(d), v) for k, (d, v) in found if k.startswith(prefix)])
+        return self.step(lambda: self.world.memory.list(prefix))
 
     def size(self, key):
-        return self.step(
-            lambda: len(self.world.objects[key][0]) if key in self.world.objects else None
-        )
+        return self.step(lambda: self.world.memory.size(key))
 
     def delete(self, key):
-        self.step(lambda: self.world.objects.pop(key, None))
+        self.step(lambda: self.world.memory.delete(key))
 
     def sessions(self):
-        found = [stored.key for stored in self.list("sessions/")]
+        found = [stored.key for stored in self.list(SESSIONS)]
         return tuple(key for key in found if key not in self.world.dead)
 
     def sweep(self):
         def bury():
             for key in self.world.dead:
-                self.world.objects.pop(key, None)
+                self.world.memory.delete(key)
 
         self.step(bury)
-
-
-class Upload:
-    def __init__(self, store):
-        self._store, self._data = store, bytearray()
-
-    def write(self, data):
-        self._data += data
-
-    def commit(self, key):
-        return self._store.put(key, self._data, if_absent=True)
-
-    def abort(self):
-        self._data = bytearray()
-
-
-class Session:
-    def __init__(self, store):
-        self._store, self.key = store, f"sessions/{os.urandom(16).hex()}"
-        store.mine.add(self.key)
-        store.world.objects[self.key] = b"", str(next(store.world.versions))
-
-    def is_alive(self):
-        return self._store.size(self.key) is not None
-
-    def end(self):
-        self._store.delete(self.key)
 
 
 @functools.lru_cache

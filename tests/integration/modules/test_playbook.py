@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -132,7 +133,10 @@ def test_a_users_own_async_is_left_to_him(play, disk, tmp_path):
     assert facts["result"]["ansible_job_id"]
 
 
-def test_secrets_are_never_in_an_argument_list(play, disk, tmp_path, repository, monkeypatch):
+def test_secrets_are_never_in_an_argument_list(play, disk, tmp_path, modules):
+    # One that no other test has in an argument list at this moment.
+    repository = {"repository": str(tmp_path / "own"), "passphrase": uuid.uuid4().hex}
+    modules.vmdk_repository(url=repository["repository"], passphrase=repository["passphrase"])
     seen = tmp_path / "seen"
     watcher = subprocess.Popen(
         f"while sleep 0.02; do cat /proc/[0-9]*/cmdline; done > {seen} 2>/dev/null", shell=True

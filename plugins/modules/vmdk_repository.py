@@ -203,7 +203,7 @@ repository:
       description: The unit of deduplication, in bytes.
       type: int
       sample: 1048576
-    keys:
+    key_list:
       description: Who opens it, the oldest first. Never a secret. In check mode, what would be; a
         key that is not made yet has no id.
       type: list

@@ -72,7 +72,7 @@ def _plan_new(request: RepositoryRequest) -> Plan:
         "url": request.url,
         "encryption": request.encryption,
         "chunk_size": request.chunk_size,
-        "keys": [_new_key(key) for key in request.first_keys],
+        "key_list": [_new_key(key) for key in request.first_keys],
     }
     copied = nothing_to_copy(request.copy)
 
@@ -90,7 +90,7 @@ def _plan_existing(request: RepositoryRequest, progress: Progress) -> Plan:
     if request.keys or request.purge_keys:
         keys = repository.plan_keys(request.keys, purge=request.purge_keys)
     copy = request.copy and plan_copy(repository, request.copy, request.secrets)
-    after = {**facts, "keys": _keys_after(facts["keys"], keys)}
+    after = {**facts, "key_list": _keys_after(facts["key_list"], keys)}
     foretold: Result = {"repository": after, **(copy.foretold if copy else {})}
     if not (keys and keys.changes) and not (copy and copy.changes):
         return nothing_to_do(facts, foretold)
@@ -145,7 +145,7 @@ def _facts(repository: Repository) -> Result:
         "format": VERSION,
         "encryption": config.cipher,
         "chunk_size": config.chunk_size,
-        "keys": repository.list_keys(),
+        "key_list": repository.list_keys(),
     }
 
 

@@ -69,7 +69,7 @@ def key_file(tmp_path):
 
 
 def named(result):
-    return [key["name"] for key in result["repository"]["keys"]]
+    return [key["name"] for key in result["repository"]["key_list"]]
 
 
 def listed(passphrase, name="a"):
@@ -100,7 +100,7 @@ def test_a_key_is_replaced_and_others_are_purged(modules, url, key_file):
     assert sorted(stored.key for stored in open_store(url).list("")) == before
     done = modules.vmdk_repository(**rotate)
     assert done["changed"] and sorted(filter(None, named(done))) == ["a"]
-    assert [key["name"] for key in done["diff"]["before"]["keys"]].count("a") == 1
+    assert [key["name"] for key in done["diff"]["before"]["key_list"]].count("a") == 1
     modules.fail("vmdk_backup_info", repository=url, passphrase=SECOND)
     purged = modules.vmdk_repository(**rotate, purge_keys=True)
     assert purged["changed"] and named(purged) == ["a"]

@@ -86,7 +86,7 @@ class Nights:
 
     def back_up(self):
         """To its end; the seconds that it took."""
-        output, _ = self.start().communicate()
+        output = self.start().communicate()[0]
         point, seconds = output.split()
         self.kept[point] = list(self.content)
         return float(seconds)

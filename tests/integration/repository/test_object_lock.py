@@ -199,7 +199,8 @@ def test_in_a_directory_the_manifest_says_it(tmp_path):
     new(url)
     point = back_up(url, DATA, MONTH)
     (found,) = Repository.open(url, "correct horse").points()
-    assert found.retain_until == point.retain_until is not None
+    assert found.retain_until is not None
+    assert found.retain_until == point.retain_until
     assert found.as_dict()["retain_until"] == found.retain_until
     assert found.locked_until is None
 

@@ -257,11 +257,11 @@ class PackReader:
         last = size - _LENGTH.size
         start = max(size - _TAIL, 0)
         tail = self._get(key, start, max(size - start, _LENGTH.size))
-        length = _LENGTH.unpack(tail[-_LENGTH.size :])[0]
+        length = _LENGTH.unpack(tail[len(tail) - _LENGTH.size :])[0]
         if last - length < HEADER or (length - TAG) % _ROW.size:
             raise RepositoryDamaged("its table cannot be that long", path=key, found=length)
         header = self._get(key, 0, HEADER)
-        sealed = tail[: -_LENGTH.size][-length:]
+        sealed = tail[: len(tail) - _LENGTH.size][-length:]
         if len(sealed) < length:
             sealed = self._get(key, last - length, length)
         return self._open_table(key, header, sealed)

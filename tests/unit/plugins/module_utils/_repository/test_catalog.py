@@ -129,7 +129,7 @@ def spoil_catalog(tmp_path, how, value):
             path.write_bytes(random.Random(value).randbytes(len(data)))
         elif data:
             chance = random.Random(value)
-            for _ in range(1 + value // 5):
+            for _time in range(1 + value // 5):
                 data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
             path.write_bytes(data)
 
@@ -234,7 +234,7 @@ def test_many_at_once_build_one_catalog(either):
         except BaseException as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=run) for _ in range(6)]
+    threads = [threading.Thread(target=run) for _number in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:

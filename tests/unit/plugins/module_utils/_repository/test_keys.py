@@ -8,6 +8,7 @@ import datetime
 import json
 import os
 import shutil
+import types
 from pathlib import Path
 
 import pytest
@@ -191,13 +192,13 @@ def test_keys_are_tried_newest_first(encrypted, monkeypatch):
     assert tried == ["newest"]
 
 
-class ClockOfTomorrow:
-    timezone = datetime.timezone
+class Tomorrow:
+    @staticmethod
+    def now(zone):
+        return datetime.datetime.now(zone) + datetime.timedelta(days=1)
 
-    class datetime:  # noqa: N801
-        @staticmethod
-        def now(zone):
-            return datetime.datetime.now(zone) + datetime.timedelta(days=1)
+
+ClockOfTomorrow = types.SimpleNamespace(timezone=datetime.timezone, datetime=Tomorrow)
 
 
 def test_a_key_that_is_there_and_opens_stays(encrypted):

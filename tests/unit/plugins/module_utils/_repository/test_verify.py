@@ -74,7 +74,8 @@ def flipped(data, seed):
     """The same with one bit changed, at each of a few places."""
     chance = random.Random(repr(seed))
     most = len(data) - 1
-    for place in {0, most, most // 2, *(chance.randrange(len(data)) for _ in range(OFFSETS))}:
+    places = {0, most, most // 2, *(chance.randrange(len(data)) for _time in range(OFFSETS))}
+    for place in sorted(places):
         changed = bytearray(data)
         changed[place] ^= 1 << chance.randrange(8)
         yield place, bytes(changed)

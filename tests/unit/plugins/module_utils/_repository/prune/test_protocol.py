@@ -81,10 +81,10 @@ def pairs(first, second):
 
 def explore(play, base, one, two, *, dropped=(), may_fail=()):
     """one up to here, two up to there, one to its end, two to its end; and the other way round."""
-    first, second = play(base).alone(one), play(base).alone(two)
+    of_one, of_two = play(base).alone(one), play(base).alone(two)
     for begins, follows, points in (
-        ("one", "two", pairs(first, second)),
-        ("two", "one", pairs(second, first)),
+        ("one", "two", pairs(of_one, of_two)),
+        ("two", "one", pairs(of_two, of_one)),
     ):
         for here, there in points:
             segments = [(begins, here), (follows, there), (begins, None), (follows, None)]

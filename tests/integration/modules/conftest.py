@@ -16,6 +16,11 @@ from random import Random
 
 import pytest
 
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format import keys
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.repository import (
+    create_repository,
+)
+
 PASSPHRASE = "correct horse battery staple"
 MODULES = "ansible_collections.vdisk.lifecycle.plugins.modules"
 
@@ -73,10 +78,13 @@ def modules():
 
 
 @pytest.fixture
-def repository(tmp_path, modules):
-    """An encrypted repository, as the arguments that reach it."""
+def repository(tmp_path, monkeypatch):
+    """An encrypted repository, as the arguments that reach it. Its key costs next to nothing:
+    scrypt at its real cost would be most of the time of hundreds of module runs."""
     url = str(tmp_path / "repository")
-    modules.vmdk_repository(url=url, passphrase=PASSPHRASE)
+    with monkeypatch.context() as patched:
+        patched.setattr(keys, "COST", (1 << 4, 8, 1))
+        create_repository(url, passphrase=PASSPHRASE, encryption="aes-256-gcm")
     return {"repository": url, "passphrase": PASSPHRASE}
 
 

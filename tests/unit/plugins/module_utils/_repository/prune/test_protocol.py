@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whatever order backups and prunes come in: no committed point is harmed, nothing is left over.
 
-VDISK_PAIRS=1 tries every pair of switching points (an hour); otherwise it is every 61st, and other
+VDISK_PAIRS=1 tries every pair of switching points (an hour); otherwise it is every 97th, and other
 ones each time.
 """
 
@@ -19,7 +19,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format import pack
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.prune import lease
 
-STRIDE = int(os.environ.get("VDISK_PAIRS", "61"))
+STRIDE = int(os.environ.get("VDISK_PAIRS", "97"))
 FIRST = 0 if os.environ.get("CI") else random.randrange(STRIDE)
 
 

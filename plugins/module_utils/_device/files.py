@@ -168,9 +168,13 @@ class File:
             return offset if whence == os.SEEK_DATA else end  # not told: all of it is data
 
     def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        """Raises DiskIOError, NoSpace: some file systems write only now."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            try:
+                os.close(fd)
+            except OSError as error:
+                raise from_oserror(error, "close it", self.path) from error
 
     def __enter__(self) -> File:
         return self

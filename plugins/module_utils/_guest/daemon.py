@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import json
 import os
 import select
@@ -120,7 +121,8 @@ def log_tail(folder: str) -> str:
 def _first_child(server: _Daemon, go: int) -> t.NoReturn:
     """Let go of the terminal, of the parent, and of its files: one of them is its lock."""
     try:
-        _close_all_but(go, *server.pipes)
+        gc.freeze()  # what the parent left to be collected is the parent's to close or delete
+        _let_go_of_files(go, *server.pipes)
         environment.hide()
         os.setsid()
         second = os.fork()
@@ -176,7 +178,8 @@ class _Daemon:
         null = os.open(os.devnull, os.O_RDONLY)
         for source, target in ((null, 0), (log, 1), (log, 2)):
             os.dup2(source, target)
-        _close_all_but(*self.pipes)
+        os.close(log)
+        os.close(null)
         sys.stdout = sys.stderr = os.fdopen(1, "w", 1, errors="replace", closefd=False)
         os.chdir("/")
         os.umask(0o077)
@@ -250,12 +253,19 @@ class _Daemon:
             unmount(self.point)
 
 
-def _close_all_but(*kept: int) -> None:
-    """Close every file but the standard ones and these."""
+def _let_go_of_files(*kept: int) -> None:
+    """Put nothing in the place of every file but the standard ones and these.
+
+    Their numbers stay taken: an object of the parent that knows one may still close it, and must
+    not hit what would have got the number next, such as /dev/fuse.
+    """
+    null = os.open(os.devnull, os.O_RDWR)
     for fd in map(int, os.listdir("/proc/self/fd")):
-        if fd > 2 and fd not in kept:
+        if fd > 2 and fd not in (null, *kept):
             with contextlib.suppress(OSError):  # the one that listed the folder
-                os.close(fd)
+                os.fstat(fd)
+                os.dup2(null, fd, inheritable=False)
+    os.close(null)
 
 
 def _become_disk() -> None:

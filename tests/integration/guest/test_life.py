@@ -194,6 +194,34 @@ def test_daemon_is_a_child_of_nobody_and_keeps_nothing_open(ext4, ask, point, tm
     assert (cwd, own_session) == ("/", True)
 
 
+@pytest.mark.parametrize("left", ["kept.append(stream)", "stream = [stream]; stream += [stream]"])
+def test_what_dies_in_the_daemon_closes_nothing_of_it(ext4, point, tmp_path, left):
+    """Files of the parent, kept or garbage in a circle: their numbers may be others' by then."""
+    code = f"""
+import functools, gc, sys
+sys.path[:0] = {sys.path!r}
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.raw import RawDevice
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest import session
+class Device(RawDevice):
+    def readinto(self, offset, buffer):
+        kept.clear()
+        gc.collect()
+        super().readinto(offset, buffer)
+gc.disable()
+kept = []
+for number in range(20):
+    stream = open({str(tmp_path / "file")!r} + str(number), "wb")
+    {left}
+source = functools.partial(Device.open, {str(ext4)!r})
+print(session.mount(session.MountRequest(source, "x", {str(point)!r})).healthy)
+"""
+    argv = [sys.executable, "-c", code]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.stdout, done.stderr) == ("True\n", "")
+    assert (point / "lost+found").is_dir()
+    session.unmount(str(point))
+
+
 def test_module_can_end_while_its_output_is_read(ext4, ask, point, tmp_path):
     """As Ansible does: it waits until nobody holds the module's standard output."""
     code = f"""

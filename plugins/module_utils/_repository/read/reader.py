@@ -5,18 +5,17 @@
 
 from __future__ import annotations
 
-import collections
-import threading
 import typing as t
 
 from ..._device.device import Device
 from ..._device.errors import DiskError, InvalidRequest, RepositoryDamaged
 from ..._device.extent import Extent, Kind, clip, merge
+from ..._device.recent import Recent
 from ..format.map import GROUP
 from .ahead import ChunkCache
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from ..access import Access
     from ..format.manifest import PointDisk, RestorePoint
@@ -25,33 +24,6 @@ if t.TYPE_CHECKING:
 
 RUN = 4 << 20  # bytes of disk that are read with one request, or a little more
 CACHED_MAPS = 64  # 76 KiB each
-Value = t.TypeVar("Value")
-
-
-class _Cache(t.Generic[Value]):
-    """The most recently used values. Two threads may load the same one; both get a good one."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._lock = threading.Lock()
-        self._values: collections.OrderedDict[int, Value] = collections.OrderedDict()
-
-    def peek(self, key: int) -> Value | None:
-        with self._lock:
-            value = self._values.get(key)
-            if value is not None:
-                self._values.move_to_end(key)
-            return value
-
-    def get(self, key: int, load: Callable[[int], Value]) -> Value:
-        value = self.peek(key)
-        if value is None:
-            value = load(key)
-            with self._lock:
-                self._values[key] = value
-                while len(self._values) > self._most:
-                    self._values.popitem(last=False)
-        return value
 
 
 class PointDevice(Device):
@@ -63,7 +35,7 @@ class PointDevice(Device):
         self.size = disk.size
         self.facts = disk.facts  # what was known of the disk when it was backed up
         self.name = f"{point.source_name}@{point.id}#{disk.name}"
-        self._maps: _Cache[ChunkMap] = _Cache(CACHED_MAPS)
+        self._maps: Recent[int, ChunkMap] = Recent(CACHED_MAPS)
         self._chunks = ChunkCache(self._chunk_size, self._load_into, self._length_ahead)
 
     def readinto(self, offset: int, buffer: memoryview) -> None:

@@ -16,9 +16,9 @@ import typing as t
 from array import array
 
 from ..._device.errors import CorruptDisk, NotADisk, TruncatedDisk, UnsupportedDisk
+from ..._device.recent import Recent
 from .grained import NOTHING, ZEROED, GrainedDevice
 from .header import SECTOR
-from .recent import Recent
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator

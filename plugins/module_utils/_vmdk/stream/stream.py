@@ -11,8 +11,8 @@ import typing as t
 from ..._device.device import Device
 from ..._device.extent import Extent, Kind, clip, merge
 from ..._device.pipeline import BufferPool
+from ..._device.recent import Recent
 from ..extents.header import SECTOR
-from ..extents.recent import Recent
 from .grain import GrainDecoder
 from .rebuild import find_tables
 

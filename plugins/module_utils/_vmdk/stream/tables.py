@@ -10,8 +10,8 @@ import typing as t
 from array import array
 
 from ..._device.errors import TruncatedDisk
+from ..._device.recent import Recent
 from ..extents.header import SECTOR
-from ..extents.recent import Recent
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator

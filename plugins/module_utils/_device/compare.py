@@ -12,7 +12,7 @@ from .copy import PIECE
 from .extent import Extent, Kind, pieces, widen_data
 from .pipeline import DEFAULT_WORKERS, ordered_map
 from .progress import Silent
-from .zeros import ZEROS, is_zero
+from .zeros import ZEROS
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,15 +89,3 @@ def _zeros(length: int) -> Iterator[memoryview]:
     view = memoryview(ZEROS)
     for done in range(0, length, len(ZEROS)):
         yield view[: min(len(ZEROS), length - done)]
-
-
-def holds_only_zeros(device: BlockDevice) -> bool:
-    """Whether every byte is zero; stops at the first that is not."""
-    for span in pieces(device.extents(), PIECE):
-        if span.kind is Kind.ZERO:
-            continue
-        buffer = bytearray(span.length)
-        device.readinto(span.offset, memoryview(buffer))
-        if not is_zero(buffer, 0, span.length):
-            return False
-    return True

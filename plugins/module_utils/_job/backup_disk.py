@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import os
 import socket
 import time
@@ -15,6 +14,7 @@ import uuid
 
 from .._device.errors import DiskExists
 from .._device.progress import Silent
+from .._repository.format import times
 from .._repository.write.retain import Retention
 from .._repository.write.source import SELF_CHECK, DiskSource, Source
 from .._vmdk.opening.disk import Disk
@@ -138,8 +138,7 @@ def _will_do(request: BackupRequest, point: RestorePoint) -> bool:
         return True
     if request.max_age is None:
         return False
-    created = datetime.datetime.fromisoformat(point.clock.rstrip("Z") + "+00:00")
-    age = datetime.datetime.now(datetime.timezone.utc) - created
+    age = times.now() - times.parse(point.clock)
     return 0 <= age.total_seconds() < request.max_age  # a clock that ran ahead proves nothing
 
 

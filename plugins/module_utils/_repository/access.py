@@ -11,15 +11,16 @@ import typing as t
 from .._device.errors import DiskError, DiskIOError, InvalidRequest, RepositoryDamaged
 from .copies import Copies
 from .format.chunk import Codec
+from .format.manifest import decode
 from .format.map import LARGEST, ChunkMap, chunk_count
-from .format.pack import PackReader
+from .format.pack import PackReader, pack_key
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
 
     from .catalog.catalog import Catalog
     from .format.config import Config
-    from .format.manifest import PointDisk
+    from .format.manifest import PointDisk, RestorePoint
     from .format.pack import Location
     from .format.subkeys import SubKeys
     from .store.protocol import Store
@@ -56,6 +57,18 @@ class Access:
     def read_blob(self, where: Location, most: int) -> bytearray:
         """A blob of at most `most` bytes, from any pack that has it. Raises RepositoryDamaged."""
         return self._read_somewhere(where, lambda place: self.packs.read(place, most))
+
+    def read_manifest(self, key: str) -> RestorePoint:
+        """Raises DiskNotFound, RepositoryDamaged."""
+        return decode(key, self.store.get(key), self.config, self.subkeys, self.store.url)
+
+    def read_map(self, place: Location, *, anywhere: bool = False) -> ChunkMap:
+        """The map at this very place, or a copy of it anywhere. Raises RepositoryDamaged."""
+        data = self.read_blob(place, LARGEST) if anywhere else self.packs.read(place, LARGEST)
+        try:
+            return ChunkMap.of_any_length(data)
+        except ValueError as error:
+            raise RepositoryDamaged(str(error), path=pack_key(place.pack)) from error
 
     def load_map(self, disk: PointDisk, group: int) -> ChunkMap:
         """The map of a group that is not all zeros. Raises RepositoryDamaged."""

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import datetime
 import hmac
 import os
 import typing as t
@@ -14,8 +13,8 @@ from .._device.errors import DiskError, DiskExists, InvalidRequest, RepositoryDa
 from .access import Access
 from .copy.copy import PointCopier, missing_points
 from .format import config as configuration
-from .format import keys
-from .format.manifest import PREFIX as POINTS
+from .format import keys, times
+from .format.pack import pack_sizes
 from .format.spare import put_both, spare_key
 from .format.subkeys import MASTER_BYTES, SubKeys
 from .keep.keyring import add_key, change_keys, check_encryption, list_keys, plan_keys
@@ -243,13 +242,13 @@ class Repository:
     def stats(self, points: Sequence[RestorePoint] | None = None) -> dict[str, int]:
         """Counts and bytes: `stored` in packs, `logical` is the size of all disks of all points."""
         points = load_points(self._access) if points is None else points
-        packs = [stored.size for stored in self._access.store.list("packs/")]
+        packs = pack_sizes(self._access.store)
         return {
             "points": len(points),
             "damaged_points": sum(point.problem is not None for point in points),
             "sources": len({point.source_id for point in points}),
             "packs": len(packs),
-            "stored": sum(packs),
+            "stored": sum(packs.values()),
             "logical": sum(point.size for point in points),
         }
 
@@ -289,7 +288,7 @@ def create_repository(
     store = open_store(url)
     config = configuration.Config(
         repository_id=os.urandom(16).hex(),
-        created=f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}",
+        created=times.to_second(times.now()),
         cipher=encryption,
         chunk_size=chunk_size,
     )
@@ -333,16 +332,6 @@ def check_new(
 def repository_exists(url: str) -> bool:
     """Raises InvalidRequest for a URL that names no store."""
     return _is_repository(open_store(url))
-
-
-def read_config(url: str) -> Config:
-    """Without any key, so unproven. Raises RepositoryNotFound, RepositoryDamaged."""
-    return configuration.load_either(open_store(url), lambda config, _data: config)
-
-
-def repository_is_empty(url: str) -> bool:
-    """Whether no restore point is in it, readable or not."""
-    return next(iter(open_store(url).list(POINTS)), None) is None
 
 
 def _is_repository(store: Store) -> bool:

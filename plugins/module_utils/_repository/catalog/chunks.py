@@ -10,7 +10,7 @@ import typing as t
 
 from ..._device.errors import DiskError
 from ..._device.pipeline import ordered_map
-from ..format.pack import LARGEST, RAW, Location, locations, pack_name
+from ..format.pack import LARGEST, PREFIX, RAW, Location, locations, pack_name
 from .database import CatalogLost
 
 if t.TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _list_packs(access: Access) -> PackList:
 
 
 def _listing(access: Access) -> Iterator[tuple[bytes, int, str]]:
-    for stored in access.store.list("packs/"):
+    for stored in access.store.list(PREFIX):
         name = pack_name(stored.key)
         if name is not None and stored.size <= LARGEST:
             yield name, stored.size, stored.version

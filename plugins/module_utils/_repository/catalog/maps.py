@@ -9,10 +9,8 @@ import itertools
 import struct
 import typing as t
 
-from ..._device.errors import DiskError, RepositoryDamaged
+from ..._device.errors import DiskError
 from ..._device.pipeline import ordered_map
-from ..format.map import LARGEST, ChunkMap
-from ..format.pack import pack_key
 from .chunks import READERS
 from .database import CatalogLost
 
@@ -20,6 +18,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ..access import Access
+    from ..format.map import ChunkMap
     from ..format.pack import Location
     from .catalog import Catalog
 
@@ -70,7 +69,7 @@ def _bodies(
 ) -> Iterator[tuple[Location, bytes | DiskError]]:
     def read(place: Location) -> bytes | DiskError:
         try:
-            return digest(_read_map(access, place))
+            return digest(access.read_map(place))
         except DiskError as error:
             return error
 
@@ -83,15 +82,6 @@ def _bodies(
         bodies.update(known)
         for place in batch:
             yield place, bodies[place]
-
-
-def _read_map(access: Access, place: Location) -> ChunkMap:
-    """From this very place: a copy elsewhere would not make the map whole."""
-    data = access.packs.read(place, LARGEST)
-    try:
-        return ChunkMap.of_any_length(data)
-    except ValueError as error:
-        raise RepositoryDamaged(str(error), path=pack_key(place.pack)) from error
 
 
 def _load(catalog: Catalog, places: list[Location], kind: str) -> dict[Location, bytes | DiskError]:

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import typing as t
 
 from ..._device.errors import DiskError, InvalidRequest, RepositoryDamaged, WrongKey
 from ..libraries import require
+from . import times
 from .sealed import Members, seal, unseal
 from .spare import SPARE, delete_both, put_both, spare_key
 from .subkeys import MASTER_BYTES, checksum
@@ -68,7 +68,7 @@ def add_key(store: Store, repository_id: str, master: bytes, new: NewKey) -> str
         "id": key_id,
         "repository": repository_id,
         **({} if new.name is None else {"name": new.name}),
-        "created": f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}",
+        "created": times.to_second(times.now()),
         "kdf": "scrypt",
         "n": COST[0],
         "r": COST[1],

@@ -14,7 +14,8 @@ from .document import head_of, read_members, write_document
 from .map import NO_ID, MapRef, group_count, root_of
 from .pack import LARGEST as LARGEST_PACK
 from .pack import Location
-from .sealed import Members, is_time
+from .sealed import Members
+from .times import is_exact, is_second
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,9 +25,10 @@ if t.TYPE_CHECKING:
 
 FORMAT = "vdisk-point"
 PREFIX = "backups/"
+KEY = re.compile(  # source, point, and when that was
+    r"backups/([^/]+)/((\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-[0-9a-f]{8})"
+)
 METHODS = ("full", "incremental", "changed")
-TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
-SECOND = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 SOURCE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")  # also a folder, and no path
 _LARGEST_DISK = 1 << 50
 
@@ -192,7 +194,7 @@ def decode(key: str, data: bytes, config: Config, subkeys: SubKeys, url: str) ->
     if point.key != key:
         raise RepositoryDamaged("is the manifest of another point", path=key, found=point.key)
     for time in (point.exact, point.clock):
-        if not is_time(time, TIME):
+        if not is_exact(time):
             raise RepositoryDamaged("its time is wrong", path=key, found=time)
     return point
 
@@ -201,7 +203,7 @@ def _decode_day(members: Members, name: str) -> str | None:
     if name not in members.facts:
         return None
     text = members.text(name)
-    if not is_time(text, SECOND):
+    if not is_second(text):
         raise RepositoryDamaged(f"its {name} is no time", path=members.key, found=text)
     return text
 

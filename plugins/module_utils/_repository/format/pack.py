@@ -24,6 +24,7 @@ if t.TYPE_CHECKING:
     from .chunk import Codec, Encoded
     from .subkeys import SubKeys
 
+PREFIX = "packs/"
 MAGIC = b"VBP1"
 SALT = 32
 HEADER = len(MAGIC) + SALT
@@ -71,7 +72,7 @@ class Row(t.NamedTuple):
 
 
 def pack_key(name: bytes) -> str:
-    return f"packs/{name.hex()[:2]}/{name.hex()}"
+    return f"{PREFIX}{name.hex()[:2]}/{name.hex()}"
 
 
 def pack_name(key: str) -> bytes | None:
@@ -82,6 +83,12 @@ def pack_name(key: str) -> bytes | None:
     except ValueError:
         return None
     return name if len(name) == _NAME and pack_key(name) == key else None
+
+
+def pack_sizes(store: Store) -> dict[bytes, int]:
+    """Bytes of every pack that is stored, by its name. Raises DiskIOError."""
+    names = ((pack_name(stored.key), stored.size) for stored in store.list(PREFIX))
+    return {name: size for name, size in names if name is not None}
 
 
 def locations(pack: bytes, table: bytes) -> Iterator[Location]:

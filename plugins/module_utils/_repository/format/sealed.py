@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import datetime
 import hmac
 import json
-import re
 import typing as t
 
 from ..._device.errors import RepositoryDamaged
@@ -49,15 +47,6 @@ def parse(key: str, data: bytes) -> dict[str, t.Any]:
         raise RepositoryDamaged("is not a JSON document", path=key, found=f"{data[:20]!r}")
     facts.pop("signature", None)
     return facts
-
-
-def is_time(text: str, form: re.Pattern[str]) -> bool:
-    """Whether it is a time of this form (2026-11-22T02:00:00…); February 30 is none."""
-    try:
-        datetime.datetime.fromisoformat(text[:19])
-    except ValueError:
-        return False
-    return form.fullmatch(text) is not None
 
 
 class Members:

@@ -11,7 +11,8 @@ import typing as t
 
 from ..._device.errors import RepositoryDamaged
 from .document import head_of, read_members, write_document
-from .sealed import Members, is_time
+from .sealed import Members
+from .times import is_second
 
 if t.TYPE_CHECKING:
     from .config import Config
@@ -19,7 +20,6 @@ if t.TYPE_CHECKING:
 
 PREFIX = "tomb/"
 _KEY = re.compile(r"tomb/([0-9a-f]{32})/(packs|witnesses)")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +70,7 @@ def decode_tomb(key: str, data: bytes, config: Config, subkeys: SubKeys) -> Tomb
             Members(key, {f"{n}": name}, "packs.").binary(f"{n}", 32) for n, name in names
         ),
     )
-    if not is_time(tomb.written, _TIME):
+    if not is_second(tomb.written):
         raise RepositoryDamaged("its time is wrong", path=key, found=tomb.written)
     return tomb
 

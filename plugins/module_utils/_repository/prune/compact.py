@@ -15,8 +15,8 @@ import typing as t
 from ..._device.errors import DiskError, DiskInUse, DiskNotFound, RepositoryDamaged
 from ..catalog.maps import packs_needed
 from ..format.manifest import encode
-from ..format.map import LARGEST, ChunkMap, MapRef, encode_map
-from ..format.pack import MOST_BLOBS, BlobKind, pack_name
+from ..format.map import MapRef, encode_map
+from ..format.pack import MOST_BLOBS, BlobKind, pack_sizes
 from ..format.quarantine import quarantined
 from ..read.avoid import packs_to_avoid
 from .references import maps_of, read_manifests
@@ -91,7 +91,7 @@ class _Usage:
         for place in maps_of(points):
             self._add(place)
             try:
-                chunk_map = read_map(access, place)
+                chunk_map = access.read_map(place)
             except RepositoryDamaged:
                 self.damaged = True
                 return
@@ -120,14 +120,6 @@ class _Usage:
         if not seen & bit:
             self._seen[where.pack] = seen | bit
             self.live_bytes[where.pack] = self.live_bytes.get(where.pack, 0) + where.length
-
-
-def read_map(access: Access, place: Location) -> ChunkMap:
-    """Raises RepositoryDamaged."""
-    try:
-        return ChunkMap.of_any_length(access.packs.read(place, LARGEST))
-    except ValueError as error:
-        raise RepositoryDamaged(str(error), path=place.pack.hex()) from error
 
 
 def compact(
@@ -170,12 +162,12 @@ def _move(
         if needed & packs:
             concerned.append(place)
     for place in concerned:
-        for chunk in read_map(access, place):
+        for chunk in access.read_map(place):
             if chunk is not None and chunk.pack in packs:
                 repacker.move(chunk, BlobKind.DATA, access.config.chunk_size)
     repacker.finish()
     for place in concerned:
-        entries = read_map(access, place)
+        entries = access.read_map(place)
         data = encode_map(None if one is None else repacker.place(one) for one in entries)
         repacker.write(BlobKind.MAP, place, data)
     repacker.finish()
@@ -222,7 +214,7 @@ def _replace(access: Access, lease: Lease, old: RestorePoint, new: RestorePoint)
 def _stands(access: Access, point: RestorePoint) -> bool:
     """Whether all packs that it needs are there and not condemned."""
     condemned = packs_to_avoid(access).packs - quarantined(access.store)
-    names = {pack_name(stored.key) for stored in access.store.list("packs/")}
+    names = pack_sizes(access.store).keys()
     return all(
         not isinstance(needed, DiskError) and needed <= names - condemned
         for _place, needed in packs_needed(access, maps_of([point]))

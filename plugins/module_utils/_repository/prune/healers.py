@@ -9,8 +9,7 @@ import typing as t
 
 from ..._device.errors import DiskError, RepositoryDamaged
 from ..catalog.maps import packs_needed
-from ..format.map import LARGEST, ChunkMap
-from ..format.pack import locations, pack_name
+from ..format.pack import locations, pack_sizes
 from ..format.quarantine import quarantined
 
 if t.TYPE_CHECKING:
@@ -27,8 +26,7 @@ def healing_packs(
 
     No map refers to them for that, so a collection would take them for garbage.
     """
-    names = {pack_name(stored.key) for stored in access.store.list("packs/")}
-    there = {name for name in names if name is not None}
+    there = pack_sizes(access.store).keys()
     distrusted = quarantined(access.store) | damaged
     ill = needed & distrusted | needed - there
     wanted = _blobs_in(access, maps, ill) if ill else set()
@@ -60,7 +58,7 @@ def _blobs_in(access: Access, maps: Iterable[Location], packs: set[bytes]) -> se
 def _entries(access: Access, place: Location) -> list[Location]:
     """None where no copy can be read: whoever needs that is told elsewhere."""
     try:
-        chunk_map = ChunkMap.of_any_length(access.read_blob(place, LARGEST))
-    except (RepositoryDamaged, ValueError):
+        chunk_map = access.read_map(place, anywhere=True)
+    except RepositoryDamaged:
         return []
     return [entry for entry in chunk_map if entry is not None]

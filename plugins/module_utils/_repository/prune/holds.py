@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..._device.errors import DiskNotFound, RepositoryDamaged
+from ..format import times
 from ..format.hold import PREFIX, Hold, decode_hold, encode_hold
 
 if t.TYPE_CHECKING:
@@ -46,5 +47,5 @@ def load_holds(access: Access, without: frozenset[str] = frozenset()) -> list[Ho
 
 def put_hold(access: Access, point: RestorePoint, reason: str, now: datetime.datetime) -> None:
     """From now on nobody drops this point."""
-    hold = Hold(hold_key(point), point.key, reason, f"{now:%Y-%m-%dT%H:%M:%SZ}")
+    hold = Hold(hold_key(point), point.key, reason, times.to_second(now))
     access.store.put(hold.key, encode_hold(hold, access.config, access.subkeys))

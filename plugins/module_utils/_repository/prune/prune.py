@@ -11,6 +11,7 @@ import datetime
 import typing as t
 
 from ..._device.errors import DiskError, InvalidRequest
+from ..format import times
 from ..format.hold import PREFIX as HOLDS
 from ..read.late import read_point
 from ..read.points import find_point, load_points, of_source
@@ -77,7 +78,7 @@ class Prune:
 
     def __init__(self, access: Access, request: PruneRequest) -> None:
         self._access, self._request = access, request
-        self._now = datetime.datetime.now(datetime.timezone.utc)
+        self._now = times.now()
 
     def forecast(self) -> Pruned:
         """Reads only. Raises RestorePointNotFound, AmbiguousRestorePoint, InvalidRequest,

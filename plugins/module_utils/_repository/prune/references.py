@@ -10,8 +10,6 @@ import typing as t
 from ..._device.errors import DiskError, DiskNotFound, RepositoryDamaged
 from ..catalog.maps import packs_needed
 from ..format.manifest import PREFIX as POINTS
-from ..format.manifest import decode
-from ..format.map import LARGEST, ChunkMap
 from .healers import healing_packs
 
 if t.TYPE_CHECKING:
@@ -34,8 +32,7 @@ def read_manifests(access: Access, without: frozenset[str] = frozenset()) -> Man
         if key in without:
             continue
         try:
-            data = access.store.get(key)
-            points.append(decode(key, data, access.config, access.subkeys, access.store.url))
+            points.append(access.read_manifest(key))
         except DiskNotFound:  # dropped while we listed
             continue
         except RepositoryDamaged as error:
@@ -78,9 +75,5 @@ def needed_by(access: Access, points: list[RestorePoint], problems: list[str]) -
 
 def _from_a_copy(access: Access, place: Location) -> frozenset[bytes]:
     """Where its own pack is damaged, any pack that has the map will do."""
-    data = access.read_blob(place, LARGEST)
-    try:
-        entries = list(ChunkMap.of_any_length(data))
-    except ValueError as error:
-        raise RepositoryDamaged(str(error), path=place.pack.hex()) from error
+    entries = access.read_map(place, anywhere=True)
     return frozenset((place.pack, *(entry.pack for entry in entries if entry is not None)))

@@ -9,13 +9,13 @@ import dataclasses
 import datetime
 import typing as t
 
+from ..format import times
+
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..format.manifest import RestorePoint
 
-_FORM = "%Y-%m-%dT%H:%M:%S.%fZ"
-_UTC = datetime.timezone.utc
 _BUCKETS: dict[str, Callable[[datetime.datetime], str]] = {
     "hourly": lambda time: f"{time:%Y-%m-%dT%H}h",
     "daily": lambda time: f"{time:%Y-%m-%d}",
@@ -102,7 +102,7 @@ def _held(point: RestorePoint, held: Mapping[str, str]) -> list[str]:
 def is_retained(point: RestorePoint, now: datetime.datetime) -> bool:
     """Whether it was promised not to go yet, and may be locked in the store."""
     # Both are UTC and written alike, so that they compare as texts.
-    return bool(point.retain_until) and str(point.retain_until) > f"{now:%Y-%m-%dT%H:%M:%SZ}"
+    return bool(point.retain_until) and str(point.retain_until) > times.to_second(now)
 
 
 def _retained(point: RestorePoint, now: datetime.datetime) -> list[str]:
@@ -177,7 +177,7 @@ class _Ruled:
 def _time(point: RestorePoint, now: datetime.datetime) -> datetime.datetime:
     """What the writer's clock said. A clock that ran ahead is taken for now: such a point must not
     make all others look old."""
-    time = datetime.datetime.strptime(point.clock, _FORM).replace(tzinfo=_UTC)
+    time = times.parse(point.clock)
     return min(time, now)
 
 

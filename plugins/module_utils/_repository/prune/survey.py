@@ -10,7 +10,8 @@ import datetime
 import typing as t
 
 from ..._device.errors import DiskNotFound, RepositoryDamaged
-from ..format.pack import pack_name
+from ..format import times
+from ..format.pack import pack_sizes
 from ..format.quarantine import quarantine_key, quarantined
 from ..format.tomb import (
     PREFIX,
@@ -27,8 +28,6 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..access import Access
-
-_FORM = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclasses.dataclass
@@ -79,12 +78,12 @@ class Limits(t.NamedTuple):
 
     def due(self, tomb: Tomb) -> datetime.datetime | None:
         """When its packs may go; None if they may go now."""
-        due = _time(tomb.written) + self.grace
+        due = times.parse(tomb.written) + self.grace
         return due if due > self.now else None
 
     def is_from_the_future(self, tomb: Tomb) -> bool:
         """A clock ran ahead; nothing shall wait for years."""
-        return _time(tomb.written) > self.now + self.grace
+        return times.parse(tomb.written) > self.now + self.grace
 
 
 def survey(
@@ -106,7 +105,7 @@ def survey(
     manifests = read_manifests(access, without)
     problems: list[str] = []
     needed = needed_by(access, manifests.points, problems) - emptied
-    found = Survey(_pack_sizes(access), problems=(*manifests.problems, *problems))
+    found = Survey(pack_sizes(access.store), problems=(*manifests.problems, *problems))
     found.finished += tombs.useless
     for tomb, witnesses in tombs.known:
         _judge(found, tomb, needed, limits, _reason_to_wait(tomb, witnesses, sessions, limits))
@@ -119,7 +118,7 @@ def survey(
             unclaimed = _leave_to_writers(found, unclaimed, freed, sessions)
         if unclaimed:
             found.new = unclaimed
-            found.condemn.append((f"{limits.now:{_FORM}}", unclaimed))
+            found.condemn.append((times.to_second(limits.now), unclaimed))
         staying = needed | (found.sizes.keys() - found.delete)
         found.stale = sorted(map(quarantine_key, quarantined(access.store) - staying))
     return found
@@ -132,7 +131,7 @@ def _reason_to_wait(
         return "for the next run"
     due = limits.due(tomb)
     if due is not None:
-        return f"until {due:{_FORM}}"
+        return f"until {times.to_second(due)}"
     running = sorted(witnesses & sessions)
     if running:
         return f"for the end of {_count(len(running), 'writer')} ({', '.join(running[:3])})"
@@ -161,7 +160,7 @@ def _judge(
         if wait is not None and rest:
             # In its place a tomb without what a witness has committed since: from now on that may
             # be used again.
-            written = f"{limits.now:{_FORM}}" if ahead else tomb.written
+            written = times.to_second(limits.now) if ahead else tomb.written
             found.condemn.append((written, rest))
 
 
@@ -199,19 +198,6 @@ def _read_witnesses(access: Access, tomb_id: str) -> frozenset[str] | None:
         return decode_witnesses(key, access.store.get(key), access.config, access.subkeys)
     except (DiskNotFound, RepositoryDamaged):
         return None
-
-
-def _time(written: str) -> datetime.datetime:
-    return datetime.datetime.strptime(written, _FORM).replace(tzinfo=datetime.timezone.utc)
-
-
-def _pack_sizes(access: Access) -> dict[bytes, int]:
-    sizes = {}
-    for stored in access.store.list("packs/"):
-        pack = pack_name(stored.key)
-        if pack is not None:
-            sizes[pack] = stored.size
-    return sizes
 
 
 def _count(number: int, thing: str) -> str:

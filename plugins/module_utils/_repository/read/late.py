@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 from ..._device.errors import DiskError, DiskNotFound, RepositoryDamaged, RestorePointNotFound
 from ..catalog.summaries import change_summaries
-from ..format.manifest import decode
 from ..format.map import MapRef
 
 if t.TYPE_CHECKING:
@@ -25,8 +24,7 @@ def read_point(access: Access, point: RestorePoint) -> RestorePoint:
     """The same point with all its maps in memory. Raises RestorePointNotFound where it is gone
     meanwhile, RepositoryDamaged, DiskIOError."""
     try:
-        data = access.store.get(point.key)
-        found = decode(point.key, data, access.config, access.subkeys, access.store.url)
+        found = access.read_manifest(point.key)
         if [disk.root for disk in found.disks] != [disk.root for disk in point.disks]:
             raise RepositoryDamaged("it holds another content than a moment ago", path=point.key)
     except DiskNotFound as error:

@@ -18,7 +18,7 @@ from ..._device.errors import (
 from ..._device.pipeline import ordered_map
 from ..catalog.chunks import READERS
 from ..catalog.summaries import change_summaries, load_summaries, open_summary, seal_summary
-from ..format.manifest import PREFIX, RestorePoint, decode
+from ..format.manifest import KEY, PREFIX, RestorePoint
 from .late import LateManifest, LateMaps
 
 if t.TYPE_CHECKING:
@@ -29,7 +29,6 @@ if t.TYPE_CHECKING:
 
 LATEST = "latest"
 _SHOWN = 5  # points that an error message lists
-_KEY = re.compile(r"backups/([^/]+)/((\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-[0-9a-f]{8})")
 
 
 class PointRef(t.NamedTuple):
@@ -47,7 +46,7 @@ def load_points(access: Access, source_id: str | None = None) -> list[RestorePoi
     prefix = PREFIX if source_id is None else f"{PREFIX}{source_id}/"
     known = load_summaries(access.catalog, prefix)
     listed = {stored.key: stored.version for stored in access.store.list(prefix)}
-    listed = {key: version for key, version in listed.items() if _KEY.fullmatch(key)}
+    listed = {key: version for key, version in listed.items() if KEY.fullmatch(key)}
     points = [
         point
         for key, kept in known.items()
@@ -83,12 +82,11 @@ def _open(access: Access, key: str, kept: Kept) -> RestorePoint | None:
 
 def _load(access: Access, key: str) -> RestorePoint | None:
     try:
-        data = access.store.get(key)
-        return decode(key, data, access.config, access.subkeys, access.store.url)
+        return access.read_manifest(key)
     except DiskNotFound:  # deleted since it was listed
         return None
     except DiskError as error:
-        return _unreadable(access, t.cast("re.Match[str]", _KEY.fullmatch(key)), str(error))
+        return _unreadable(access, t.cast("re.Match[str]", KEY.fullmatch(key)), str(error))
 
 
 def _unreadable(access: Access, match: re.Match[str], problem: str) -> RestorePoint:

@@ -11,10 +11,10 @@ import typing as t
 from ..._device.errors import DiskExists, DiskNotFound, TruncatedDisk, from_oserror
 from ..._device.files import remove_if_there, sync_directory
 from .local_session import LocalSession
-from .local_upload import TEMPORARY, LocalUpload
+from .local_upload import LocalUpload
 from .locked import is_abandoned
 from .protocol import Stored, check_whole
-from .session import SESSIONS
+from .session import SESSIONS, TEMPORARY
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator

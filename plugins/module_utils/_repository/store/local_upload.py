@@ -12,12 +12,12 @@ import typing as t
 from ..._device.errors import from_oserror
 from ..._device.files import remove_if_there, sync_directory
 from .locked import create_locked
+from .session import TEMPORARY
 
 if t.TYPE_CHECKING:
     from ..._device.device import Buffer
     from .local import LocalStore
 
-TEMPORARY = "tmp/"
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 

@@ -27,7 +27,7 @@ from .credentials import settings
 from .object_session import ObjectSession
 from .object_upload import ObjectUpload
 from .protocol import Stored, check_whole
-from .session import GRACE, SESSIONS
+from .session import GRACE, SESSIONS, TEMPORARY
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +39,6 @@ ANSWER = datetime.timedelta(seconds=60)  # for the next bytes of an answer to co
 CONNECT = datetime.timedelta(seconds=10)
 TRANSFER = datetime.timedelta(seconds=900)  # for a request as a whole: a pack on a slow line
 _BIG = 1 << 20  # bytes of an upload whose sending alone may take longer than ANSWER
-_TEMPORARY = "tmp/"
 _PAGE = 1000  # objects that a store lists at once
 _SAID = re.compile(r"<Code>([^<]{1,80})</Code>\s*<Message>([^<]{1,300})</Message>")
 _GIVEN_UP = re.compile(r"after \d+ retries")
@@ -192,7 +191,7 @@ class ObjectStore:
         return tuple(key for key, dead in self._seen(SESSIONS) if not dead)
 
     def sweep(self) -> None:
-        for folder in (SESSIONS, _TEMPORARY):
+        for folder in (SESSIONS, TEMPORARY):
             for key, dead in self._seen(folder):
                 if dead:
                     self.delete(key)
@@ -205,7 +204,7 @@ class ObjectStore:
             yield entry["path"], (now - entry["last_modified"]).total_seconds() >= GRACE
 
     def _clock(self) -> datetime.datetime:
-        key = f"{_TEMPORARY}clock-{os.urandom(8).hex()}"
+        key = f"{TEMPORARY}clock-{os.urandom(8).hex()}"
         self.put(key, b"")
         try:
             facts = self._call("look at it", key, lambda: self._library.head(self._client, key))

@@ -14,6 +14,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable
 
 SESSIONS = "sessions/"
+TEMPORARY = "tmp/"  # what is not whole yet
 # A writer says every now and then that it lives; who said nothing for so long is taken for dead.
 GRACE = 24 * 3600  # seconds
 

@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 
 from ..._device.errors import DiskError, DiskNotFound
 from ..format.hold import PREFIX as HOLDS
 from ..format.hold import decode_hold
+from ..format.manifest import KEY as POINT_KEY
 from ..format.manifest import PREFIX as POINTS
 from ..format.manifest import decode
+from ..format.pack import PREFIX as PACKS
 from ..format.pack import pack_name
 from ..format.quarantine import PREFIX as QUARANTINE
 from ..format.quarantine import Quarantine, pack_of
@@ -21,6 +22,7 @@ from ..format.spare import spare_key
 from ..format.tomb import PREFIX as TOMBS
 from ..format.tomb import decode_tomb, decode_witnesses, witnesses_key
 from ..format.twins import examine_twins
+from ..store.session import SESSIONS
 from .finding import ERROR, NOTE, WARNING, Finding
 
 if t.TYPE_CHECKING:
@@ -31,8 +33,6 @@ if t.TYPE_CHECKING:
     from ..format.manifest import RestorePoint
     from ..format.subkeys import SubKeys
 
-SESSIONS = "sessions/"
-_POINT = re.compile(r"backups/[^/]+/\d{8}T\d{6}Z-[0-9a-f]{8}")
 _MEND = "The next backup, or quarantine: true, puts it back from its twin."
 _STRANGER = "It is not used; move it elsewhere."
 
@@ -96,7 +96,7 @@ class Documents:
         return points
 
     def _add_manifest(self, key: str, error: DiskError) -> None:
-        if not _POINT.fullmatch(key):
+        if not POINT_KEY.fullmatch(key):
             self._add("stranger", NOTE, key, "is no manifest by its name", _STRANGER)
             return
         how = "This restore point is lost: drop it with vmdk_prune, after the next backup."
@@ -169,7 +169,7 @@ class Documents:
 def list_packs(access: Access) -> tuple[dict[bytes, int], list[Finding]]:
     """Name to size, and what lies among them."""
     sizes, strangers = {}, []
-    for stored in access.store.list("packs/"):
+    for stored in access.store.list(PACKS):
         name = pack_name(stored.key)
         if name is None:
             message = "is not named as a pack"

@@ -50,12 +50,12 @@ def examine_packs(
     access: Access, packs: dict[bytes, int], *, blobs: bool, progress: Progress
 ) -> Iterator[Examined]:
     """Every one of these packs (name to size), each read once, on threads."""
-    buffers = BufferPool(LARGEST_CHUNK)
+    buffers = BufferPool(LARGEST + LARGEST_CHUNK)  # memory is taken only where it is used
 
     def examine(item: tuple[bytes, int]) -> Examined:
         buffer = buffers.take()
         try:
-            return _Pack(access, *item, progress).examine(blobs, memoryview(buffer))
+            return _Pack(access, *item, progress, memoryview(buffer)).examine(blobs)
         finally:
             buffers.give(buffer)
 
@@ -67,12 +67,15 @@ def examine_packs(
 class _Pack:
     """One pack under examination."""
 
-    def __init__(self, access: Access, name: bytes, size: int, progress: Progress) -> None:
+    def __init__(
+        self, access: Access, name: bytes, size: int, progress: Progress, buffer: memoryview
+    ) -> None:
         self._access, self._name, self._size, self._progress = access, name, size, progress
+        self._stored, self._content = buffer[:LARGEST], buffer[LARGEST:]
         self._key = pack_key(name)
         self._bad: list[RepositoryDamaged] = []
 
-    def examine(self, blobs: bool, buffer: memoryview) -> Examined:
+    def examine(self, blobs: bool) -> Examined:
         table, digest = b"", hashlib.sha256()
         if self._size > LARGEST:  # reading it might never end
             return self._faulty("damaged", f"no pack is that large: {self._size} bytes")
@@ -80,10 +83,11 @@ class _Pack:
             if blobs:
                 table = self._table()
             for piece in _pieces(self._size, locations(self._name, table)):
-                data = self._access.store.get(self._key, piece.start, piece.end - piece.start)
-                digest.update(data)
-                self._prove(piece, data, buffer)
-                self._progress.advance(len(data))
+                stored = self._stored[: piece.end - piece.start]
+                self._access.store.read_into(self._key, piece.start, stored)
+                digest.update(stored)
+                self._prove(piece, stored)
+                self._progress.advance(stored.nbytes)
         except DiskNotFound:
             return self._faulty("missing", "this pack is missing")
         except RepositoryDamaged as error:
@@ -105,12 +109,11 @@ class _Pack:
             self._bad.append(error)
             return b""
 
-    def _prove(self, piece: _Piece, data: bytes, buffer: memoryview) -> None:
-        whole = memoryview(data)
+    def _prove(self, piece: _Piece, stored: memoryview) -> None:
         for blob in piece.blobs:
             start = blob.offset - piece.start
             try:
-                self._access.packs.prove(blob, whole[start : start + blob.length], buffer)
+                self._access.packs.prove(blob, stored[start : start + blob.length], self._content)
             except RepositoryDamaged as error:
                 self._bad.append(error)
 

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-import datetime
 import typing as t
 
+from ..format import times
 from ..format.quarantine import Quarantine, encode, quarantine_key
 from ..format.twins import mend_twins
 
@@ -43,7 +43,7 @@ def apply_remedy(access: Access, remedy: Remedy) -> None:
 
 
 def _put(access: Access, pack: bytes, fault: Fault) -> None:
-    when = f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+    when = times.to_second(times.now())
     document = Quarantine(pack, f"{fault.kind}: {fault.message}", when, fault.offsets)
     data = encode(document, access.config, access.subkeys)
     access.store.put(quarantine_key(pack), data)

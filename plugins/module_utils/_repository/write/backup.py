@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import re
 import typing as t
@@ -19,6 +18,7 @@ from ..._device.errors import (
 )
 from ..._device.progress import Silent
 from ..._device.transfer import Transfer
+from ..format import times
 from ..format.manifest import RestorePoint
 from ..format.twins import mend_twins
 from ..read.points import load_points
@@ -71,7 +71,7 @@ class Backup:
         self.access, self.source, self.mode = access, source, mode
         self.progress = progress or Silent()
         self.budget = budget or plan_budget(access.config.chunk_size)
-        self.clock = f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%dT%H:%M:%S.%fZ}"
+        self.clock = times.to_exact(times.now())
         self.retainer = Retainer(access, retain, self.clock)
         # Chunks that this run has stored or, with mode full, read back and found good.
         self.proven: set[bytes] = set()

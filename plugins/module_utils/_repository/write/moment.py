@@ -8,10 +8,10 @@ from __future__ import annotations
 import datetime
 import typing as t
 
+from ..format import times
+
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
-
-_FORM = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 def after(clock: str, known: Sequence[str]) -> str:
@@ -24,8 +24,8 @@ def after(clock: str, known: Sequence[str]) -> str:
         if time < clock:
             break
         try:
-            moment = datetime.datetime.strptime(time, _FORM) + datetime.timedelta(microseconds=1)
+            moment = times.parse(time) + datetime.timedelta(microseconds=1)
         except (ValueError, OverflowError):
             continue
-        return moment.strftime(_FORM)
+        return times.to_exact(moment)
     return clock

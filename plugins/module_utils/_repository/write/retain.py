@@ -10,6 +10,7 @@ import datetime
 import typing as t
 
 from ..._device.errors import DiskError, InvalidRequest
+from ..format import times
 from ..format.config import KEY
 from ..format.keys import PREFIX as KEYS
 from ..format.pack import pack_key
@@ -48,7 +49,7 @@ class Retainer:
             raise InvalidRequest(
                 "retain is out of range", found=f"{wish.seconds} seconds", expected="up to 10 years"
             )
-        begin = datetime.datetime.fromisoformat(clock.rstrip("Z") + "+00:00")
+        begin = times.parse(clock)
         self._until = begin + datetime.timedelta(seconds=wish.seconds)
         self._ahead = self._until + datetime.timedelta(seconds=min(_AHEAD, wish.seconds // 4))
         self._lock = object_lock(access.store, wish.mode)
@@ -132,4 +133,4 @@ def _refs(point: RestorePoint) -> dict[MapRef, tuple[int, int]]:
 
 
 def _text(time: datetime.datetime | None) -> str | None:
-    return None if time is None else f"{time:%Y-%m-%dT%H:%M:%SZ}"
+    return None if time is None else times.to_second(time)

@@ -14,7 +14,6 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device import cop
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.compare import (
     compare,
     digest,
-    holds_only_zeros,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.copy import copy
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.device import Device
@@ -125,11 +124,6 @@ def test_counters_add_up():
     assert transfer.bytes_total == len(content)
     assert transfer.bytes_written + transfer.bytes_zero == len(content)
     assert transfer.bytes_written == 65536 + 10
-
-
-def test_only_zeros():
-    assert holds_only_zeros(MemoryDevice(5_000_000))
-    assert not holds_only_zeros(MemoryDevice(bytes(4_999_999) + b"1"))
 
 
 @given(

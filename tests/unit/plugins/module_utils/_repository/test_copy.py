@@ -21,10 +21,11 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.reposi
     create_repository,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store import local
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.local import (
-    LocalStore,
-)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write.source import Source
+from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._repository.dying import (
+    Cut,
+    DyingStore,
+)
 
 KINDS = ["aes-256-gcm", "none"]
 OTHER = Source("disk", "77b1-db", "db01")
@@ -290,53 +291,6 @@ def test_many_groups(either, target, helpers, tmp_path):
     assert sum(run.length for run in device.extents() if run.kind.name == "DATA") < 5 * (1 << 20)
 
 
-class Cut(Exception):
-    """The process dies here."""
-
-
-class DyingStore(LocalStore):
-    """Dies at the n-th operation that changes something: before it, or right after it."""
-
-    left, after, dead = 10_000, False, False
-
-    def step(self, operation):
-        if self.dead:
-            raise Cut
-        self.left -= 1
-        if self.left > 0:
-            return operation()
-        if self.after:
-            operation()
-        self.dead = True
-        raise Cut
-
-    def put(self, *arguments, **options):
-        return self.step(lambda: LocalStore.put(self, *arguments, **options))
-
-    def delete(self, key):
-        return self.step(lambda: LocalStore.delete(self, key))
-
-    def upload(self):
-        return DyingUpload(self, LocalStore.upload(self))
-
-    def begin_session(self):
-        return self.step(lambda: LocalStore.begin_session(self))
-
-
-class DyingUpload:
-    def __init__(self, store, upload):
-        self.store, self.upload = store, upload
-
-    def write(self, data):
-        return self.upload.write(data)
-
-    def commit(self, key):
-        return self.store.step(lambda: self.upload.commit(key))
-
-    def abort(self):
-        self.upload.abort()
-
-
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("encryption", KINDS)
 def test_a_copy_cut_at_every_write_goes_on(
@@ -364,9 +318,9 @@ def test_a_copy_cut_at_every_write_goes_on(
 
 
 def copy_until(operation, after, source, helper):
-    store = DyingStore(helper.url)
+    store = DyingStore(helper.url, reads=False)
     there = Repository.from_store(store, helper.passphrase)
-    store.left, store.after = operation, after
+    store.arm(operation, after)
     here = source.open()
     try:
         here.copy_points(there, here.missing_in(there, [], []))

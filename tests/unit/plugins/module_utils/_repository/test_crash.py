@@ -21,73 +21,11 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.reposi
     Repository,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store import locked
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.local import (
-    LocalStore,
-)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write.source import Source
-
-
-class Cut(Exception):
-    """The process dies here: no clean-up runs after it in the store."""
-
-
-class DyingStore(LocalStore):
-    """Dies at the n-th operation: before it, or right after it took effect."""
-
-    def __init__(self, path, deadline, after):
-        super().__init__(path)
-        self.left, self.after, self.dead = deadline, after, False
-
-    def step(self, operation):
-        if self.dead:
-            raise Cut
-        self.left -= 1
-        if self.left > 0:
-            return operation()
-        if self.after:
-            operation()
-        self.dead = True
-        raise Cut
-
-    def get(self, *arguments, **options):
-        return self.step(lambda: LocalStore.get(self, *arguments, **options))
-
-    def put(self, *arguments, **options):
-        return self.step(lambda: LocalStore.put(self, *arguments, **options))
-
-    def list(self, prefix):
-        return iter(self.step(lambda: list(LocalStore.list(self, prefix))))
-
-    def upload(self):
-        made = []
-        try:
-            self.step(lambda: made.append(DyingUpload(self, LocalStore.upload(self))))
-        except Cut:
-            for upload in made:
-                upload.abort()
-            raise
-        return made[0]
-
-    def sweep(self):
-        return self.step(lambda: LocalStore.sweep(self))
-
-
-class DyingUpload:
-    def __init__(self, store, upload):
-        self.store, self.upload = store, upload
-
-    def write(self, data):
-        return self.store.step(lambda: self.upload.write(data))
-
-    def commit(self, key):
-        return self.store.step(lambda: self.upload.commit(key))
-
-    def abort(self):
-        if not self.store.dead:  # the dead clean nothing up; their locks go with them
-            self.upload.abort()
-        elif self.upload._fd >= 0:
-            os.close(self.upload._fd)
-            self.upload._fd = -1
+from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._repository.dying import (
+    Cut,
+    DyingStore,
+)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -120,9 +58,9 @@ def test_a_backup_cut_at_every_operation(helpers, encrypted, tmp_path, monkeypat
 
 def back_up_until(operation, after, helper, disk, source):
     """Whether the backup came to its end before that operation."""
-    store = DyingStore(helper.url, 10_000, after)
+    store = DyingStore(helper.url)
     repository = Repository.from_store(store, helper.passphrase)
-    store.left = operation
+    store.arm(operation, after)
     try:
         repository.back_up([disk], source)
     except Cut:

@@ -12,18 +12,16 @@ import hashlib
 import json
 import os
 import struct
-import types
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository import repository
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format import keys
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format import (
+    keys,
+    times,
+)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format.document import (
     read_document,
-)
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write import (
-    backup,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write.source import Source
 
@@ -33,10 +31,8 @@ END = "<!-- example ends -->"
 DISK = b"A disk this short has one chunk, kept raw and then encrypted."
 
 
-class _Clock(datetime.datetime):
-    @classmethod
-    def now(cls, tz=None):
-        return cls(2026, 11, 22, 2, 0, 0, 0, tz)
+def _now():
+    return datetime.datetime(2026, 11, 22, 2, tzinfo=datetime.timezone.utc)
 
 
 @pytest.fixture
@@ -48,11 +44,8 @@ def no_chance(monkeypatch, helpers):
         taken.append(length)
         return hashlib.shake_128(b"%d" % len(taken)).digest(length)
 
-    clock = types.SimpleNamespace(datetime=_Clock, timezone=datetime.timezone)
     monkeypatch.setattr(os, "urandom", urandom)
-    monkeypatch.setattr(backup, "datetime", clock)
-    monkeypatch.setattr(repository, "datetime", clock)
-    monkeypatch.setattr(keys, "datetime", clock)
+    monkeypatch.setattr(times, "now", _now)
     monkeypatch.setattr(keys, "COST", helpers.REAL_COST)
 
 

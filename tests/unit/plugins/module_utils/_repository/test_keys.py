@@ -8,7 +8,6 @@ import datetime
 import json
 import os
 import shutil
-import types
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,10 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     RepositoryDamaged,
     WrongKey,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format import keys
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format import (
+    keys,
+    times,
+)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format.keys import NewKey
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format.sealed import seal
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format.subkeys import (
@@ -185,20 +187,12 @@ def test_keys_are_tried_newest_first(encrypted, monkeypatch):
     tried = []
     unwrap = keys._unwrap
     monkeypatch.setattr(keys, "_unwrap", lambda key, s: tried.append(key.name) or unwrap(key, s))
-    monkeypatch.setattr(keys, "datetime", ClockOfTomorrow)
+    tomorrow = times.now() + datetime.timedelta(days=1)
+    monkeypatch.setattr(times, "now", lambda: tomorrow)
     provide(encrypted, ("newest", "newest"))
     tried.clear()
     assert opens(encrypted, "newest")
     assert tried == ["newest"]
-
-
-class Tomorrow:
-    @staticmethod
-    def now(zone):
-        return datetime.datetime.now(zone) + datetime.timedelta(days=1)
-
-
-ClockOfTomorrow = types.SimpleNamespace(timezone=datetime.timezone, datetime=Tomorrow)
 
 
 def test_a_key_that_is_there_and_opens_stays(encrypted):

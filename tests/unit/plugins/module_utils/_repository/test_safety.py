@@ -11,7 +11,6 @@ import re
 import subprocess
 import sys
 import time
-import types
 from pathlib import Path
 
 import pytest
@@ -22,10 +21,10 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     RepositoryNotFound,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.memory import MemoryDevice
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format import times
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.keep import removal
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store import local
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write import (
-    backup,
     moment,
 )
 
@@ -35,13 +34,8 @@ def clock_says(monkeypatch):
     """Set the clock that backups go by."""
 
     def say(*when):
-        class Clock(datetime.datetime):
-            @classmethod
-            def now(cls, tz=None):
-                return cls(*when, tzinfo=tz)
-
-        fake = types.SimpleNamespace(datetime=Clock, timezone=datetime.timezone)
-        monkeypatch.setattr(backup, "datetime", fake)
+        time = datetime.datetime(*when, tzinfo=datetime.timezone.utc)
+        monkeypatch.setattr(times, "now", lambda: time)
 
     return say
 

@@ -23,9 +23,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.repository import (
     Repository,
     create_repository,
-    read_config,
     repository_exists,
-    repository_is_empty,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.local import (
     LocalStore,
@@ -132,17 +130,7 @@ def plain(path):
 
 def test_a_repository_can_be_made_in_an_empty_directory(tmp_path):
     plain(tmp_path)
-    assert repository_exists(str(tmp_path)) and repository_is_empty(str(tmp_path))
-
-
-def test_the_configuration_can_be_read_without_a_key(encrypted):
-    config = read_config(encrypted.url)
-    assert (config.cipher, config.chunk_size) == ("aes-256-gcm", 256 << 10)
-
-
-def test_a_repository_with_a_point_is_not_empty(either):
-    either.back_up(b"x")
-    assert not repository_is_empty(either.url)
+    assert repository_exists(str(tmp_path))
 
 
 def test_a_new_directory_is_for_its_owner_only(tmp_path):

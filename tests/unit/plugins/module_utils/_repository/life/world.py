@@ -10,15 +10,17 @@ import dataclasses
 import datetime
 import os
 import random
-import sys
-import types
 from unittest import mock
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import DiskError
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository import (
     repository as repositories,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format import keys, pack
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format import (
+    keys,
+    pack,
+    times,
+)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.verify.verify import Wish
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write.changes import (
     Changes,
@@ -110,17 +112,12 @@ class Clock:
     def __init__(self):
         self.time = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 
-    def patches(self):
-        class Now(datetime.datetime):
-            @classmethod
-            def now(cls, tz=None):
-                self.time += datetime.timedelta(milliseconds=1)
-                return self.time
+    def now(self):
+        self.time += datetime.timedelta(milliseconds=1)
+        return self.time
 
-        fake = types.SimpleNamespace(**{**vars(datetime), "datetime": Now})
-        for name, module in list(sys.modules.items()):
-            if "._repository." in name and getattr(module, "datetime", None) is datetime:
-                yield mock.patch.object(module, "datetime", fake)
+    def patch(self):
+        return mock.patch.object(times, "now", self.now)
 
 
 class World:
@@ -301,7 +298,7 @@ def simulation(seed, cache):
             mock.patch.object(os, "urandom", chance.randbytes),
             mock.patch.object(keys, "COST", (1 << 4, 8, 1)),
             mock.patch.object(pack, "LARGEST", 3 * CHUNK),
-            *clock.patches(),
+            clock.patch(),
         ):
             stack.enter_context(patch)
         yield clock

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run make targets one after the other, all even if one fails, and end with what came out.
 
-`integration+sanity` runs two at once: what the second prints comes when both have ended.
+`unit+molecule` runs two at once: what the second prints comes when both have ended.
 """
 
 from __future__ import annotations

@@ -44,33 +44,39 @@ def tool():
     return run
 
 
-def _daemons():
-    """Living processes that serve disks."""
-    found = set()
+def _daemons(folder):
+    """Living processes that serve disks and log below a folder."""
+    found = []
     for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
         try:
-            text = stat.read_text()
-        except OSError:
+            if "(vdisk-mount)" in stat.read_text():
+                log = os.readlink(stat.with_name("fd") / "1")
+                found += [stat.parent.name] * log.startswith(str(folder))
+        except OSError:  # it has ended
             continue
-        if "(vdisk-mount)" in text and text.rsplit(")", 1)[1].split()[0] != "Z":
-            found.add(text.split()[0])
-    return found
+    return sorted(found)
 
 
 @pytest.fixture
 def leftovers(tmp_path):
     """What a test has left on this machine: mounts, loop devices, processes, state."""
-    before = _daemons()
 
     def found():
         table = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
         mounts = [line for line in table if str(tmp_path) in line]
         files = pathlib.Path("/sys/block").glob("loop*/loop/backing_file")
-        loops = [text for text in map(pathlib.Path.read_text, files) if str(tmp_path) in text]
+        loops = [text for text in map(_text_of, files) if str(tmp_path) in text]
         state = [str(path) for path in (tmp_path / "run").glob("mounts/*")]
-        return mounts + loops + state + sorted(_daemons() - before)
+        return mounts + loops + state + _daemons(tmp_path)
 
     return found
+
+
+def _text_of(file):
+    try:
+        return file.read_text()
+    except OSError:  # somebody else's, and gone
+        return ""
 
 
 @pytest.fixture(autouse=True)

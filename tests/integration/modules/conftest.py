@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -20,13 +21,16 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.repository import (
     create_repository,
 )
+from ansible_collections.vdisk.lifecycle.tests.integration.modules.zygote import MODULES, Zygote
 
 PASSPHRASE = "correct horse battery staple"
-MODULES = "ansible_collections.vdisk.lifecycle.plugins.modules"
 
 
 class Modules:
     """modules.vmdk_info(path=…) -> its result; fails the test if the module fails."""
+
+    def __init__(self, zygote):
+        self._zygote = zygote
 
     def __getattr__(self, name):
         return lambda **arguments: self.run(name, **arguments)
@@ -43,8 +47,7 @@ class Modules:
         assert "Traceback" not in json.dumps(result), result
         return result
 
-    @staticmethod
-    def attempt(module, check_mode=False, **arguments):
+    def attempt(self, module, check_mode=False, **arguments):
         arguments = {key: _plain(value) for key, value in arguments.items()}
         document = {
             "ANSIBLE_MODULE_ARGS": {
@@ -54,14 +57,7 @@ class Modules:
                 "_ansible_remote_tmp": "/tmp",
             }
         }
-        done = subprocess.run(
-            [sys.executable, "-m", f"{MODULES}.{module}"],
-            input=json.dumps(document),
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        done = self._zygote.run(f"{MODULES}.{module}", json.dumps(document))
         assert done.stdout.strip().startswith("{"), done.stderr
         return json.loads(done.stdout)
 
@@ -72,9 +68,15 @@ def _plain(value):
     return value
 
 
+@pytest.fixture(scope="session")
+def zygote():
+    with contextlib.closing(Zygote()) as process:
+        yield process
+
+
 @pytest.fixture
-def modules():
-    return Modules()
+def modules(zygote):
+    return Modules(zygote)
 
 
 @pytest.fixture

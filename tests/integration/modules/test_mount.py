@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.serial
 WRITABLE = [
     "monolithicSparse",
     "monolithicFlat",
@@ -51,18 +50,14 @@ def guest(tmp_path, modules):
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_behind(tmp_path, modules):
+def nothing_left_behind(tmp_path, modules, monkeypatch):
     """Whatever a test did: afterwards no mount, loop device or process of ours is there."""
-    before = loops()
+    monkeypatch.setenv("VDISK_RUN_DIR", str(tmp_path / "run"))
     yield
     modules.vmdk_mount(mount_point=tmp_path / "mnt", state="unmounted")
     assert str(tmp_path) not in Path("/proc/mounts").read_text(encoding="utf-8")
-    assert loops() <= before
+    assert str(tmp_path) not in run("losetup", "--list", "--noheadings", "--output", "BACK-FILE")
     assert not (tmp_path / "mnt").exists()
-
-
-def loops():
-    return set(run("losetup", "--list", "--noheadings", "--output", "NAME").split())
 
 
 def inside(path, name, tmp_path):

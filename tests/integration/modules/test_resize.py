@@ -28,7 +28,6 @@ from ansible_collections.vdisk.lifecycle.tests.integration.modules.guests import
     run,
 )
 
-pytestmark = pytest.mark.serial
 OLD, NEW = SIZE, 600 * MIB
 KEPT = bytes(range(256)) * 8192
 

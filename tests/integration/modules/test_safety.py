@@ -104,7 +104,6 @@ def test_the_same_path_on_another_host_is_another_disk(modules, make_disk, repos
     assert '"changed": true' in done.stdout
 
 
-@pytest.mark.serial
 def test_a_raw_disk_that_is_mounted_is_in_use(modules, tmp_path, repository):
     raw = tmp_path / "data.img"
     subprocess.run(["mkfs.ext4", "-q", "-F", str(raw), "20M"], check=True)
@@ -120,7 +119,6 @@ def test_a_raw_disk_that_is_mounted_is_in_use(modules, tmp_path, repository):
         modules.vmdk_mount(mount_point=tmp_path / "mnt", state="unmounted")
 
 
-@pytest.mark.serial
 def test_a_mounted_block_device_is_not_overwritten(modules, disk, tmp_path):
     image, point = tmp_path / "device.raw", tmp_path / "mnt"
     subprocess.run(["mkfs.ext4", "-q", "-F", str(image), "60M"], check=True)
@@ -138,7 +136,6 @@ def test_a_mounted_block_device_is_not_overwritten(modules, disk, tmp_path):
     subprocess.run(["e2fsck", "-fn", str(image)], check=True, capture_output=True)
 
 
-@pytest.mark.serial
 def test_a_mounted_flat_disk_is_not_deleted(modules, tmp_path):
     raw = tmp_path / "data.img"
     subprocess.run(["mkfs.ext4", "-q", "-F", str(raw), "20M"], check=True)

@@ -59,7 +59,6 @@ def judge(tmp_path):
     return check
 
 
-@pytest.mark.serial
 @pytest.mark.parametrize(
     ("kind", "disk_type"),
     [
@@ -91,7 +90,6 @@ def test_trim(modules, guest, judge, monkeypatch, tmp_path, kind, disk_type, spa
     assert not list(Path(tmp_path / "run").rglob("state.json"))
 
 
-@pytest.mark.serial
 def test_trim_of_a_child(modules, guest, judge, monkeypatch, tmp_path):
     monkeypatch.setenv("VDISK_RUN_DIR", str(tmp_path / "run"))
     base, child, point = guest("ext4", "monolithicSparse"), tmp_path / "child.vmdk", tmp_path / "m"
@@ -112,7 +110,6 @@ def test_trim_of_a_child(modules, guest, judge, monkeypatch, tmp_path):
     assert not modules.vmdk_shrink(path=child, trim=True)["changed"]
 
 
-@pytest.mark.serial
 def test_killed_trim_is_completed_by_the_next(
     modules, guest, judge, monkeypatch, tmp_path, kill_after
 ):
@@ -137,7 +134,6 @@ def wait_until(condition, seconds=60):
         time.sleep(0.01)
 
 
-@pytest.mark.serial
 def test_killed_trim_leaves_no_mount_and_no_server(modules, guest, judge, monkeypatch, tmp_path):
     """Nobody need run anything for that."""
     monkeypatch.setenv("VDISK_RUN_DIR", str(tmp_path / "run"))
@@ -168,7 +164,6 @@ def test_killed_trim_leaves_no_mount_and_no_server(modules, guest, judge, monkey
     assert judge("ext4", path) == kept
 
 
-@pytest.mark.serial
 def test_trim_says_what_it_cannot(modules, tmp_path, monkeypatch):
     monkeypatch.setenv("VDISK_RUN_DIR", str(tmp_path / "run"))
     raw, path = tmp_path / "swap.raw", tmp_path / "swap.vmdk"
@@ -182,7 +177,6 @@ def test_trim_says_what_it_cannot(modules, tmp_path, monkeypatch):
     assert "swap" in result["volumes"][0]["reason"]
 
 
-@pytest.mark.serial
 def test_trim_refuses_a_parent(modules, disk, tmp_path):
     modules.vmdk_clone(src=disk, dest=tmp_path / "child.vmdk", linked=True)
     failed = modules.fail("vmdk_shrink", path=disk, trim=True)

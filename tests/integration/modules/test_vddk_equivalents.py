@@ -115,7 +115,6 @@ def test_task(modules, room, digest_of_tree, name):
     run_task(modules, room, digest_of_tree, name)
 
 
-@pytest.mark.serial
 def test_task_that_mounts(modules, room, guest, digest_of_tree):
     run_task(modules, room, digest_of_tree, "-p")
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import typing as t
 
@@ -17,6 +18,7 @@ from ..._device.errors import (
     RepositoryNotFound,
     UnsupportedDisk,
 )
+from .pack import PREFIX as PACKS
 from .sealed import Members, parse, seal, unseal
 from .spare import spare_key
 
@@ -87,13 +89,26 @@ def load(store: Store, key: str = KEY) -> tuple[Config, bytes]:
     try:
         data = store.get(key)
     except DiskNotFound:
-        raise RepositoryNotFound(
-            "there is no backup repository here",
-            path=store.url,
-            expected=f"a directory with a file {KEY}",
-            hint="Create one with vmdk_repository, or correct the path.",
-        ) from None
+        raise _missing(store) from None
     return decode(data), data
+
+
+def _missing(store: Store) -> DiskError:
+    packs = None
+    with contextlib.suppress(DiskError):
+        packs = next(iter(store.list(PACKS)), None)
+    if packs is not None:
+        return RepositoryDamaged(
+            f"there are backups here, but {KEY} is missing, and so is its spare copy",
+            path=store.url,
+            hint=f"Put {KEY} back from a copy of this repository; a new one would not open it.",
+        )
+    return RepositoryNotFound(
+        "there is no backup repository here",
+        path=store.url,
+        expected=f"a directory with a file {KEY}",
+        hint="Create one with vmdk_repository, or correct the path.",
+    )
 
 
 def load_either(store: Store, use: Callable[[Config, bytes], Result]) -> Result:

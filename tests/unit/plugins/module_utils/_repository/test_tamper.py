@@ -214,3 +214,11 @@ def test_the_table_of_a_pack_lists_its_blobs(victim):
         kinds |= {(row.kind, row.raw) for row in rows}
     assert {(BlobKind.DATA, True), (BlobKind.DATA, False)} < kinds
     assert {kind for kind, _raw in kinds} == {BlobKind.DATA, BlobKind.MAP}
+
+
+def test_packs_without_any_configuration_are_no_place_for_a_new_repository(either):
+    either.back_up(b"x" * 100)
+    for name in ("repo.json", "spare/repo.json"):
+        (Path(either.url) / name).unlink()
+    with pytest.raises(RepositoryDamaged, match="there are backups here, but repo.json is missing"):
+        either.open()

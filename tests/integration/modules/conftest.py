@@ -31,6 +31,7 @@ class Modules:
 
     def __init__(self, zygote):
         self._zygote = zygote
+        self.processor_time = 0.0  # seconds of all that were run
 
     def __getattr__(self, name):
         return lambda **arguments: self.run(name, **arguments)
@@ -58,6 +59,7 @@ class Modules:
             }
         }
         done = self._zygote.run(f"{MODULES}.{module}", json.dumps(document))
+        self.processor_time += done.processor_time
         assert done.stdout.strip().startswith("{"), done.stderr
         return json.loads(done.stdout)
 

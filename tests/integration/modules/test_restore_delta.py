@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -193,19 +192,13 @@ def test_quicker_than_a_whole_restore_where_little_differs(modules, repository, 
     modules.vmdk_backup(path=raw, name="good", **repository)
     wanted = {"restore_point": "web01@good", "dest": raw, "force": True, **repository}
     write(raw, 100 * MIB, form="raw")
-    begin = processor_time()
+    begin = modules.processor_time
     whole = modules.vmdk_restore(**wanted)["transfer"]
-    middle = processor_time()
+    middle = modules.processor_time
     write(raw, 100 * MIB, form="raw")
-    start = processor_time()
+    start = modules.processor_time
     delta = modules.vmdk_restore(delta=True, **wanted)["transfer"]
-    end = processor_time()
+    end = modules.processor_time
     assert delta["bytes_written"] == MIB
     assert whole["bytes_written"] == 256 * MIB
     assert end - start < middle - begin
-
-
-def processor_time():
-    """Seconds that all processes took that this one has started."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime

@@ -32,6 +32,7 @@ class Done(t.NamedTuple):
     code: int
     stdout: str
     stderr: str
+    processor_time: float  # seconds
 
 
 class Zygote:
@@ -58,8 +59,8 @@ class Zygote:
             if not select.select([pipe_out], [], [], TOO_LONG)[0]:
                 self._process.kill()
                 raise TimeoutError(f"{module} did not end in {TOO_LONG} seconds")
-            code = int(pipe_out.readline())
-            return Done(code, files[1].read_text(), files[2].read_text())
+            code, seconds = pipe_out.readline().split()
+            return Done(int(code), files[1].read_text(), files[2].read_text(), float(seconds))
 
     def close(self) -> None:
         self._process.stdin.close()
@@ -72,8 +73,9 @@ def serve() -> dict[str, t.Any] | None:
         child = os.fork()
         if child == 0:
             return t.cast("dict[str, t.Any]", json.loads(line))
-        status = os.waitpid(child, 0)[1]
-        os.write(1, b"%d\n" % os.waitstatus_to_exitcode(status))
+        _child, status, used = os.wait4(child, 0)
+        seconds = used.ru_utime + used.ru_stime
+        os.write(1, b"%d %f\n" % (os.waitstatus_to_exitcode(status), seconds))
     return None
 
 

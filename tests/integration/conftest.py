@@ -21,6 +21,14 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.
     open_store,
 )
 
+# fixtures for all tests: a simulated vCenter
+from ansible_collections.vdisk.lifecycle.tests.simulator.fixtures import (  # noqa: F401
+    long_lived_vcenter,
+    shared_vcenter,
+    start_vcenter,
+    vcenter,
+)
+
 KEY, SECRET = "AKIATEST", "the-secret-of-these-tests"
 
 

@@ -52,6 +52,41 @@ COPY_SPEC: ArgumentSpec = {
     "verify": {"type": "bool", "default": False},
     "force": {"type": "bool", "default": False},
 }
+# As in vmware.vmware, letter for letter, so that playbooks mix.
+VSPHERE_SPEC: ArgumentSpec = {
+    "hostname": {"type": "str", "fallback": (env_fallback, ["VMWARE_HOST"])},
+    "username": {
+        "type": "str",
+        "aliases": ["admin", "user"],
+        "fallback": (env_fallback, ["VMWARE_USER"]),
+    },
+    "password": {
+        "type": "str",
+        "aliases": ["pass", "pwd"],
+        "no_log": True,
+        "fallback": (env_fallback, ["VMWARE_PASSWORD"]),
+    },
+    "port": {"type": "int", "default": 443, "fallback": (env_fallback, ["VMWARE_PORT"])},
+    "validate_certs": {
+        "type": "bool",
+        "default": True,
+        "fallback": (env_fallback, ["VMWARE_VALIDATE_CERTS"]),
+    },
+    "proxy_host": {"type": "str", "fallback": (env_fallback, ["VMWARE_PROXY_HOST"])},
+    "proxy_port": {"type": "int", "fallback": (env_fallback, ["VMWARE_PROXY_PORT"])},
+    "proxy_protocol": {
+        "type": "str",
+        "choices": ["http", "https"],
+        "default": "https",
+        "aliases": ["protocol"],
+        "fallback": (env_fallback, ["VMWARE_PROXY_PROTOCOL"]),
+    },
+    "datacenter": {
+        "type": "str",
+        "aliases": ["datacenter_name"],
+        "fallback": (env_fallback, ["VMWARE_DATACENTER"]),
+    },
+}
 # Names the file that tells how far a long module is. The action plugins set it.
 PROGRESS_VARIABLE = "VDISK_PROGRESS_FILE"
 
@@ -80,6 +115,7 @@ class VmdkModule(AnsibleModule):
             passphrase=self.params.get("passphrase"),
             key_file=self.params.get("key_file"),
             allow_outside=tuple(self.params.get("allow_outside") or ()),
+            vsphere={name: self.params[name] for name in VSPHERE_SPEC if name in self.params},
         )
 
     @property

@@ -16,8 +16,9 @@ BELOW = {
     "_vmdk": {"_device"},
     "_repository": {"_device"},
     "_guest": {"_device"},
-    "_transport": {"_device", "_vmdk"},
-    "_job": {"_device", "_vmdk", "_repository", "_guest", "_transport"},
+    "_vsphere": {"_device"},
+    "_transport": {"_device", "_vmdk", "_vsphere"},
+    "_job": {"_device", "_vmdk", "_repository", "_guest", "_transport", "_vsphere"},
 }
 OPTIONAL = {  # third-party modules, and the rooms that may ask for them
     "isal": {"_vmdk"},
@@ -48,7 +49,7 @@ ROOMS = {  # inside these too: each room, and those it may import
         "read": {"access", "catalog", "format"},
         "write": {"access", "catalog", "format", "read", "store"},
         "prune": {"access", "catalog", "format", "read", "store"},
-        "verify": {"access", "format", "read", "write"},
+        "verify": {"access", "format", "read", "store", "write"},
         "copy": {"access", "catalog", "format", "read", "store", "write"},
         "keep": {"access", "format", "store"},
     },
@@ -96,6 +97,11 @@ def test_rooms_of_a_package(path):
         if isinstance(node, ast.ImportFrom) and node.level == 2:
             other = (node.module or node.names[0].name).split(".")[0]
             assert other in may, f"{path} imports {other}"
+
+
+def test_pyvmomi_is_had_from_one_place_only():
+    naming = [path for path in FILES if 'import_module("pyVmomi' in path.read_text("utf-8")]
+    assert [path.name for path in naming] == ["libraries.py"]
 
 
 def test_init_files_are_empty():

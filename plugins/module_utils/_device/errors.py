@@ -167,6 +167,30 @@ class AmbiguousRestorePoint(DiskError):
     """More than one restore point answers to that name."""
 
 
+class AccessDenied(DiskError):
+    """A server does not know the account, or does not allow it to do that."""
+
+
+class ServerUnreachable(DiskError):
+    """A server does not answer, or is not what it should be."""
+
+
+class UntrustedCertificate(ServerUnreachable):
+    """A server cannot prove that it is who it should be."""
+
+
+class ObjectNotFound(DiskError):
+    """vSphere's inventory holds no such object."""
+
+
+class VSphereFault(DiskError):
+    """vSphere refuses a request, for a reason that no other class names."""
+
+
+class NoFreeSlot(DiskError):
+    """A virtual machine has no place for one more disk."""
+
+
 def from_oserror(error: OSError, action: str, path: str | os.PathLike[str]) -> DiskError:
     """The DiskError that says what an OSError means for a disk."""
     reason = error.strerror or str(error)

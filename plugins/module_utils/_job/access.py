@@ -6,23 +6,29 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import typing as t
 
-from .._device.errors import InvalidRequest
+from .._device.errors import InvalidRequest, TransportUnavailable
 from .._transport.open import open_disk
-from .._transport.reference import Reference, Road, parse
+from .._transport.reference import Reference, Road, is_on_datastore, parse
+from .._vsphere.target import from_options
 from .key_file import secrets_of
 
 if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .._device.raw import RawDevice
     from .._repository.format.manifest import RestorePoint
     from .._repository.read.points import PointRef
     from .._repository.read.reader import PointDevice
     from .._repository.repository import Repository
+    from .._transport.datastore import DatastoreDevice
     from .._vmdk.opening.disk import Disk
+    from .._vsphere.target import VCenter
 
-    AnyDisk = Disk | RawDevice | PointDevice
+    AnyDisk = Disk | RawDevice | DatastoreDevice | PointDevice
 
 
 _PLAIN = re.compile(r"\w[\w .-]*")
@@ -36,6 +42,23 @@ class Access:
     passphrase: str | None = dataclasses.field(default=None, repr=False)
     key_file: str | None = None
     allow_outside: tuple[str, ...] = ()
+    # The options that say which vCenter, as the module was given them.
+    vsphere: Mapping[str, t.Any] = dataclasses.field(default_factory=dict, repr=False, hash=False)
+    # By process: one that was forked, such as the one that serves a mount, must open its own.
+    _opened: dict[int, Repository] = dataclasses.field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    @property
+    def vcenter(self) -> VCenter:
+        """Where managed disks are. Raises InvalidRequest where the options do not say,
+        TransportUnavailable for a module that has no such options."""
+        if not self.vsphere:
+            raise TransportUnavailable(
+                "no managed disk is opened here",
+                hint="Clone it to a file on this host first (vdisk.lifecycle.vmdk_clone).",
+            )
+        return from_options(self.vsphere)
 
     def parse(self, text: str) -> Reference:
         """Raises BadReference."""
@@ -46,10 +69,18 @@ class Access:
         reference = self.parse(text)
         if reference.road is Road.RESTORE_POINT:
             return self._open_point(reference.text)
-        return open_disk(reference, writable=writable, allow_outside=self.allow_outside)
+        vcenter = self.vcenter if reference.road is Road.DATASTORE else None
+        return open_disk(
+            reference, writable=writable, allow_outside=self.allow_outside, vcenter=vcenter
+        )
+
+    def is_managed(self, text: str) -> bool:
+        """Whether the disk is on a datastore of vSphere."""
+        return is_on_datastore(text)
 
     def open_repository(self, otherwise: tuple[str | bytes, ...] = ()) -> Repository:
-        """`otherwise` is tried where nothing was given to open it with.
+        """Opened once, since that costs a key derivation. `otherwise` is tried where nothing was
+        given to open it with.
 
         Raises RepositoryNotFound, WrongKey, MissingLibrary.
         """
@@ -58,7 +89,10 @@ class Access:
         # Imported here: plain disks need the standard library only.
         from .._repository.repository import Repository
 
-        return Repository.open(self.repository, self.secrets, otherwise)
+        process = os.getpid()
+        if process not in self._opened:
+            self._opened[process] = Repository.open(self.repository, self.secrets, otherwise)
+        return self._opened[process]
 
     @property
     def secrets(self) -> tuple[str | bytes, ...]:

@@ -1,0 +1,65 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: BSD-2-Clause
+# Private to vdisk.lifecycle: not an API for other collections.
+"""HTTPS connections to a vCenter: certificates, proxy, time-outs. SOAP, REST and files use them."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import ssl
+import typing as t
+
+if t.TYPE_CHECKING:
+    from .target import VCenter
+
+CONNECT_TIMEOUT = 30.0  # seconds
+# Between two bytes of an answer. vCenter may think for minutes about changed areas of a large disk.
+ANSWER_TIMEOUT = 300.0
+PROXY_PORT = 80
+
+
+class Connection(http.client.HTTPSConnection):
+    """Gives up soon on a host that is not there, and late on one that thinks."""
+
+    answer_timeout = ANSWER_TIMEOUT
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock.settimeout(self.answer_timeout)
+
+
+def connection_to(
+    vcenter: VCenter, *, host: str | None = None, port: int | None = None, trusting: bool = False
+) -> Connection:
+    """A connection that is not open yet, to the vCenter or, by the same road, to another host.
+
+    `trusting` looks at no certificate: for finding out what is wrong with it only.
+    """
+    to = (host or vcenter.hostname, port or vcenter.port)
+    context = ssl_context(validate_certs=vcenter.validate_certs and not trusting)
+    if vcenter.proxy_host is None:
+        return Connection(*to, timeout=CONNECT_TIMEOUT, context=context)
+    through = (vcenter.proxy_host, vcenter.proxy_port or PROXY_PORT)
+    connection = Connection(*through, timeout=CONNECT_TIMEOUT, context=context)
+    connection.set_tunnel(*to)
+    return connection
+
+
+def ssl_context(*, validate_certs: bool) -> ssl.SSLContext:
+    """What is trusted: the system, and the file that REQUESTS_CA_BUNDLE names, as in vmware.vmware.
+
+    OpenSSL itself heeds SSL_CERT_FILE and SSL_CERT_DIR.
+    """
+    context = ssl.create_default_context()
+    if not validate_certs:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE")
+    if bundle:
+        folder = os.path.isdir(bundle)
+        context.load_verify_locations(
+            cafile=None if folder else bundle, capath=bundle if folder else None
+        )
+    return context

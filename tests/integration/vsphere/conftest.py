@@ -1,0 +1,43 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A simulated vCenter (fixture `vcenter`), and ways to it: a session, modules."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.session import open_session
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.target import VCenter
+
+# modules.vmdk_vm_info(…), in a process of its own
+from ansible_collections.vdisk.lifecycle.tests.integration.modules.conftest import (  # noqa: F401
+    modules,
+    zygote,
+)
+
+# lab: disks to attach, and other eyes to look at them with
+from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.attaching import (  # noqa: F401
+    lab,
+    one_vcenter,
+)
+
+
+@pytest.fixture
+def trusted(vcenter, monkeypatch):
+    """The simulator, as an environment knows it that trusts its certificate."""
+    for name, value in vcenter.environment().items():
+        monkeypatch.setenv(name, value)
+    return vcenter
+
+
+@pytest.fixture
+def target(trusted):
+    """Where to log in, and as whom."""
+    return VCenter(trusted.hostname, trusted.username, trusted.password, port=trusted.port)
+
+
+@pytest.fixture
+def session(target):
+    """One that is logged in."""
+    with open_session(target) as opened:
+        yield opened

@@ -1,0 +1,101 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names and paths in an inventory."""
+
+from __future__ import annotations
+
+import types
+
+import pytest
+
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import ObjectNotFound
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.places import (
+    Place,
+    Places,
+    matcher,
+    plain,
+)
+
+TREE = [  # id, kind, name, parent, members
+    ("root", "Folder", "Datacenters", None, ()),
+    ("europe", "Folder", "europe", "root", ()),
+    ("dc1", "Datacenter", "DC1", "europe", ()),
+    ("vm", "Folder", "vm", "dc1", ("vm-1",)),
+    ("prod", "Folder", "prod", "vm", ("vm-2",)),
+    ("web", "Folder", "web%2fshop", "prod", ("vm-3", "vm-4")),
+    ("hosts", "Folder", "host", "dc1", ()),
+    ("c1", "ClusterComputeResource", "C1", "hosts", ()),
+    ("h1", "HostSystem", "esx1", "c1", ("vm-1", "vm-2")),
+    ("h2", "HostSystem", "esx2", "c1", ("vm-3",)),
+    ("lone", "ComputeResource", "esx9", "hosts", ()),
+    ("h9", "HostSystem", "esx9", "lone", ("vm-4",)),
+]
+
+
+@pytest.fixture
+def places():
+    def place(moref, kind, name, parent, members):
+        return Place(types.SimpleNamespace(_moId=moref), kind, name, parent, members)
+
+    return Places((place(*entry) for entry in TREE), "vc.example.com")
+
+
+def names(found):
+    return [place.name for place in found]
+
+
+def test_a_path_is_without_the_root(places):
+    assert places.path("prod") == "/europe/DC1/vm/prod"
+
+
+def test_what_is_beneath_a_folder_is_in_it(places):
+    assert places.machines(places.find("folder", ["prod"])) == {"vm-2", "vm-3", "vm-4"}
+
+
+def test_a_cluster_has_the_machines_of_its_hosts(places):
+    assert places.machines(places.find("cluster", ["C1"])) == {"vm-1", "vm-2", "vm-3"}
+
+
+def test_a_host_alone_is_in_no_cluster(places):
+    assert places.above("h9", "cluster") is None
+    assert places.above("h9", "datacenter").name == "DC1"
+
+
+@pytest.mark.parametrize(
+    "pattern", ["web/shop", "web*", "*/prod/*", "/europe/DC1/vm/prod/web%2fshop"]
+)
+def test_a_folder_is_found_by_name_and_path(places, pattern):
+    assert names(places.find("folder", [pattern])) == ["web%2fshop"]
+
+
+def test_upper_and_lower_case_differ(places):
+    with pytest.raises(ObjectNotFound):
+        places.find("cluster", ["c1"])
+
+
+def test_a_name_that_is_not_there_is_told_with_those_that_are(places):
+    with pytest.raises(
+        ObjectNotFound, match=r"vc.example.com: there is no host 'esx3'.*one of: esx1, esx2, esx9"
+    ):
+        places.find("host", ["esx1", "esx3"])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "fits"),
+    [
+        ("web*", "web01", True),
+        ("web*", "my web01", False),
+        ("web?", "web1", True),
+        ("web?", "web", False),
+        ("[old] web", "[old] web", True),
+        ("[old] web", "o web", False),
+        ("a.c", "abc", False),
+        ("*", "two\nlines", True),
+    ],
+)
+def test_patterns(pattern, text, fits):
+    assert matcher(pattern)(text) is fits
+
+
+def test_names_are_as_users_see_them():
+    assert plain("a%2Fb%5cc%25d%20e") == "a/b\\c%d%20e"

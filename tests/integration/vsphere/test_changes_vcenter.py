@@ -1,0 +1,204 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A full backup and its increments give the disk of a simulated machine after every step."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere import areas, changes
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.libraries import vim
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.tasks import wait
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.tracking import (
+    enable_tracking,
+)
+from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.lifecycle import (
+    QUICK,
+    Copy,
+    disk_of,
+    find_vm,
+    keep,
+    log_in,
+    run_of_ours,
+    set_tracking,
+    snapshots,
+)
+
+BLOCK = 64 << 10
+SIZE = 16 << 20
+FIRST = 5  # machines before these are of other sorts
+
+writes = st.tuples(st.just("write"), st.integers(0, SIZE // BLOCK - 1), st.integers(1, 3 * BLOCK))
+others = st.sampled_from([("keep",), ("drop",), ("revert",), ("resize",), ("reset",), ("blind",)])
+stories = st.lists(st.one_of(writes, writes, writes, others), min_size=2, max_size=9)
+modes = st.fixed_dictionaries(
+    {
+        "page": st.sampled_from([1, 3, 2000]),
+        "page_span": st.sampled_from([0, 5 * BLOCK]),
+        "overhang": st.booleans(),
+        "revert_keeps_ids": st.booleans(),
+    }
+)
+
+
+class Guest:
+    """A machine, and what its disk must hold: a plain bytearray."""
+
+    def __init__(self, vcenter, session, vm):
+        self._vcenter, self._session, self._vm = vcenter, session, vm
+        self.disk = bytearray(SIZE)
+        self._kept, self._count = [], itertools.count(1)
+
+    def write(self, block, length):
+        data = bytes([next(self._count) % 255 + 1]) * length
+        data = data[: len(self.disk) - block * BLOCK]
+        self._vcenter.guest_write(self._vm.name, 2000, block * BLOCK, data)
+        self.disk[block * BLOCK : block * BLOCK + len(data)] = data
+
+    def keep(self):
+        keep(self._session, self._vm)
+        self._kept.append(bytes(self.disk))
+
+    def drop(self):
+        if self._kept:
+            wait(self._session, snapshots(self._vm)[0].snapshot.RemoveSnapshot_Task(False))
+            self._kept.pop(0)
+
+    def revert(self):
+        if self._kept:
+            wait(self._session, snapshots(self._vm)[-1].snapshot.RevertToSnapshot_Task())
+            self.disk = bytearray(self._kept[-1])
+
+    def resize(self):
+        if not self._kept:
+            disk = disk_of(self._vm)
+            disk.capacityInKB += 1024
+            disk.capacityInBytes = disk.capacityInKB * 1024
+            change = vim().vm.device.VirtualDeviceSpec(operation="edit", device=disk)
+            wait(
+                self._session, self._vm.ReconfigVM_Task(vim().vm.ConfigSpec(deviceChange=[change]))
+            )
+            self.disk += bytes(1 << 20)
+
+    def reset(self):
+        """Another product resets tracking, as it should be done."""
+        if not self._kept:
+            self.blind()
+            self.keep()
+            self.drop()
+
+    def blind(self):
+        """As it should not be done where there are snapshots: vSphere loses changes then."""
+        set_tracking(self._session, self._vm, False)
+        set_tracking(self._session, self._vm, True)
+
+
+def play(vcenter, session, journal, name, story):
+    """Backs up before and after every step, and compares."""
+    vm = find_vm(session, name)
+    assert enable_tracking(session, vm, journal, patience=QUICK) is None
+    guest, copy = Guest(vcenter, session, vm), Copy(vcenter, session, vm, journal)
+    copy.back_up()
+    assert copy.image == guest.disk
+    for number, (step, *arguments) in enumerate(story):
+        getattr(guest, step)(*arguments)
+        expected = bytes(guest.disk)
+        copy.back_up(meanwhile=lambda block=number: guest.write(block, 700))
+        assert copy.image == expected, f"after {step}"
+    return copy
+
+
+@pytest.fixture
+def state(tmp_path, monkeypatch):
+    monkeypatch.setenv("VDISK_STATE_DIR", str(tmp_path / "jobs"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("storage", ["vmfs", "nfs", "vsan"])
+def test_full_and_increments_give_the_disk(start_vcenter, state, storage):
+    examples = 5
+    vcenter = start_vcenter("--vms", str(FIRST + 60), "--storage", storage)
+    numbers = itertools.count(FIRST)
+
+    @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
+    @given(stories, modes)
+    def the_property(story, mode):
+        vcenter.mode(**mode)
+        play(vcenter, session, journal, f"many{next(numbers):05}", story)
+
+    with log_in(vcenter) as session, run_of_ours() as journal:
+        the_property()
+
+
+@pytest.fixture
+def quiet_vm(start_vcenter, state):
+    """(vcenter, session, journal, name) of a machine that nobody has touched."""
+    vcenter = start_vcenter("--vms", str(FIRST + 1))
+    with log_in(vcenter) as session, run_of_ours() as journal:
+        yield vcenter, session, journal, f"many{FIRST:05}"
+
+
+SCATTERED = [("write", 2, 9), ("write", 100, 9), ("write", 200, 9)]
+
+
+def test_what_did_not_change_is_not_read_again(quiet_vm):
+    copy = play(*quiet_vm, SCATTERED)
+
+    assert copy.reasons == ["no restore point has it yet", None, None, None]
+
+
+def test_a_revert_that_vcenter_does_not_tell_of_is_noticed(quiet_vm):
+    quiet_vm[0].mode(revert_keeps_ids=True)
+
+    copy = play(*quiet_vm, [("keep",), ("write", 3, 9), ("revert",), ("revert",)])
+
+    assert copy.reasons[-1] is not None
+
+
+def test_tracking_begun_under_a_snapshot_is_not_trusted(quiet_vm):
+    copy = play(*quiet_vm, [("keep",), ("blind",), ("write", 3, 9), ("write", 9, 9)])
+
+    assert "while the VM had the snapshot" in copy.reasons[-1]
+
+
+def first_page_only(query, capacity):
+    return areas._arranged([areas._run(area) for area in query(0).changedArea], capacity)
+
+
+def until_an_empty_page(query, capacity):
+    found, start = [], 0
+    while start < capacity and (page := query(start)).changedArea:
+        found.extend(areas._run(area) for area in page.changedArea)
+        start += page.length
+    return areas._arranged(found, capacity)
+
+
+@pytest.mark.parametrize("broken", [first_page_only, until_an_empty_page])
+def test_broken_paging_is_noticed(quiet_vm, monkeypatch, broken):
+    quiet_vm[0].mode(page=1, page_span=8 * BLOCK)
+    monkeypatch.setattr(changes, "all_areas", broken)
+
+    with pytest.raises(AssertionError):
+        play(*quiet_vm, SCATTERED)
+
+
+def test_a_change_id_of_the_running_disk_is_noticed(quiet_vm, monkeypatch):
+    """Read when our snapshot is gone again, it knows nothing of what was written meanwhile."""
+    back_up = Copy.back_up
+
+    def too_late(copy, meanwhile=lambda: None):
+        back_up(copy, meanwhile)
+        keep(quiet_vm[1], copy._vm)
+        wait(quiet_vm[1], snapshots(copy._vm)[-1].snapshot.RemoveSnapshot_Task(False))
+        young = disk_of(copy._vm).backing.changeId
+        copy.mark = dataclasses.replace(copy.mark, change_id=young)
+
+    monkeypatch.setattr(Copy, "back_up", too_late)
+
+    with pytest.raises(AssertionError):
+        play(*quiet_vm, SCATTERED)

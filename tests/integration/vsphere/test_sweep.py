@@ -1,0 +1,329 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whatever a run leaves in vCenter, the next one removes and says so; nothing else is touched."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import DiskError
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere import wire
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.attach import attach, detach
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes import Tracker
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.libraries import vim
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.machine import (
+    NONPERSISTENT,
+    ManagedFile,
+    find_attached,
+    look_at,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.naming import (
+    description,
+    snapshot_name,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.quiesce import (
+    CRASH_CONSISTENT,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.removal import Patience
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots import snapshot
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.sweep import sweep
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.tasks import wait
+from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.lifecycle import (
+    OURS,
+    QUICK,
+    disk_of,
+    find_vm,
+    keep,
+    log_in,
+    machines,  # noqa: F401
+    names,
+    place,  # noqa: F401
+    run_of_ours,
+    snapshots,
+)
+
+PROXY = "proxy01"
+HASTY = Patience(removal=1.0, consolidation=1.0, pause=0.05, longest_pause=0.2)
+HANG, ANSWER = 1.6, 0.5  # seconds: how long a call hangs, how long we wait for it
+
+
+def attached_to(vm):
+    return [each for each in vm.config.hardware.device if hasattr(each, "capacityInKB")][1:]
+
+
+def hot_add(session, journal, proxy, disk):
+    """As a backup will do it: written down, made, undone as far as can be."""
+    number = journal.note(
+        "attach",
+        vcenter=session.content.about.instanceUuid,
+        vm=proxy._moId,
+        vm_name=PROXY,
+        path=disk.path,
+        datastore=disk.datastore._moId,
+        uuid=disk.uuid,
+    )
+    try:
+        attach(session, proxy, disk, mode=NONPERSISTENT)
+    finally:
+        held = find_attached(look_at(session, proxy), disk, ())
+        if held is not None:
+            detach(session, proxy, held, disk.path)
+    journal.done(number)
+
+
+def life_cycle(vcenter, name, patience=HASTY):
+    """All that a backup does in vCenter."""
+    with log_in(vcenter) as session, run_of_ours() as journal:
+        vm, proxy = find_vm(session, name), find_vm(session, PROXY)
+        sweep(session, [vm], patience)
+        with snapshot(session, vm, journal, CRASH_CONSISTENT, patience=patience) as taken:
+            tracker = Tracker(session, vm, taken.snapshot, taken.task)
+            (now,) = tracker.marks
+            tracker.changes(None, now)
+            datastore = session.call(lambda: disk_of(vm).backing.datastore)
+            hot_add(session, journal, proxy, ManagedFile(now.path, datastore, now.uuid))
+
+
+@pytest.fixture
+def machine(place):  # noqa: F811
+    """(vcenter, name) of a machine on which another product has a snapshot."""
+    vcenter, name = place
+    with log_in(vcenter) as session:
+        keep(session, find_vm(session, name))
+    return vcenter, name
+
+
+def left(vcenter, name):
+    """Our leftovers, seen with other eyes than ours; asserts that other people's things stay."""
+    with vcenter.connect() as client:
+        root = client.content.rootFolder
+        view = client.content.viewManager.CreateContainerView(root, [vim().VirtualMachine], True)
+        vms = {each.name: each for each in view.view}
+        there, disks = names(vms[name]), attached_to(vms[PROXY])
+    assert there.count("nightly of somebody else") == 1
+    return [each for each in there if each.startswith(OURS)], disks
+
+
+def next_run(vcenter, name):
+    """What the next run says, once it has swept."""
+    with log_in(vcenter) as session:
+        return sweep(session, [find_vm(session, name)], QUICK)
+
+
+def journals():
+    folder = os.environ["VDISK_STATE_DIR"]
+    return os.listdir(folder) if os.path.isdir(folder) else []
+
+
+FAULTS = {
+    "refused": {"fault": "InvalidState"},
+    "failing": {"fault": "HostCommunication", "task": True},
+    "lost": {"drop": True},
+    "unanswered": {"drop": "after"},
+    "hanging": {"delay": HANG},
+    "expired": {"expire_session": True},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", FAULTS)
+def test_each_call_goes_wrong_once(machine, monkeypatch, kind):
+    vcenter, name = machine
+    vcenter.forget_calls()
+    life_cycle(vcenter, name)
+    calls = {method: count for method, count in vcenter.calls().items() if "/" not in method}
+    assert {"CreateSnapshot_Task", "RemoveSnapshot_Task", "ReconfigVM_Task"} <= calls.keys()
+    assert left(vcenter, name) == ([], [])
+    monkeypatch.setattr(wire.Connection, "answer_timeout", ANSWER)
+    swept = 0
+    for method, nth in some_of(calls, kind):
+        vcenter.rule(method, nth=nth, **FAULTS[kind])
+        with contextlib.suppress(DiskError):
+            life_cycle(vcenter, name)
+            assert left(vcenter, name) == ([], []), f"{method} {nth}: told of success"
+        if kind == "hanging":
+            time.sleep(HANG - ANSWER)  # it may yet be carried out
+        vcenter.clear_rules()
+        before = left(vcenter, name)
+        told = next_run(vcenter, name)
+        assert left(vcenter, name) == ([], []), f"{method} {nth}: {before} stays"
+        assert sum(map(len, before)) <= len([each for each in told if each.done]), told
+        assert journals() == []
+        swept += len(told)
+    assert swept or kind != "hanging"  # what is carried out too late is found by the next run only
+
+
+def some_of(calls, kind):
+    """Each call of each method; of the many that only read, some."""
+    for method, count in calls.items():
+        if kind == "failing" and not method.endswith("_Task"):
+            continue
+        yield from ((method, nth) for nth in range(1, count + 1, max(1, count // 8)))
+
+
+def test_a_killed_run_is_swept(machine):
+    vcenter, name = machine
+    code = (
+        "import sys, os, signal\n"
+        "from ansible_collections.vdisk.lifecycle.tests.integration.vsphere import lifecycle as l\n"
+        "class V: pass\n"
+        "v = V(); v.__dict__.update(eval(sys.argv[1]))\n"
+        "with l.log_in(v) as s, l.run_of_ours('nightly') as j:\n"
+        "    vm = l.find_vm(s, sys.argv[2])\n"
+        "    with l.snapshot(s, vm, j, l.CRASH_CONSISTENT):\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    what = repr(
+        {
+            key: getattr(vcenter, key)
+            for key in ("hostname", "username", "password", "port", "ca_file")
+        }
+    )
+    died = subprocess.run([sys.executable, "-c", code, what, name], check=False)
+    assert died.returncode == -signal.SIGKILL
+    assert len(left(vcenter, name)[0]) == 1
+
+    (swept,) = next_run(vcenter, name)
+
+    assert swept.done
+    assert swept.vm == name
+    assert "of a run that died (nightly, " in swept.message
+    assert swept.message.endswith("was removed")
+    assert left(vcenter, name) == ([], [])
+    assert next_run(vcenter, name) == []
+
+
+@contextlib.contextmanager
+def dying_run():
+    """A run whose journal another run may take, as when its process has ended."""
+    with run_of_ours() as journal:
+        yield journal
+        os.close(journal._fd)
+        journal._fd = -1
+
+
+def make(session, vm, journal):
+    """A snapshot as ours, for which nobody cares any more."""
+    here, run = session.content.about.instanceUuid, journal.run
+    journal.note("snapshot", vcenter=here, vm=vm._moId, vm_name=vm.name)
+    text = description(journal.head())
+    wait(session, vm.CreateSnapshot_Task(snapshot_name(run), text, False, False))
+
+
+def test_a_living_run_is_left_alone(machine):
+    vcenter, name = machine
+    with log_in(vcenter) as session, run_of_ours() as journal:
+        vm = find_vm(session, name)
+        with snapshot(session, vm, journal, CRASH_CONSISTENT, patience=QUICK):
+            assert next_run(vcenter, name) == []
+            assert len(left(vcenter, name)[0]) == 1
+
+
+def test_a_snapshot_of_another_host_is_told_of_and_kept(machine):
+    vcenter, name = machine
+    text = json.dumps({"run": "r1", "host": "elsewhere", "time": "today", "purpose": "backup"})
+    with log_in(vcenter) as session:
+        vm = find_vm(session, name)
+        session.call(lambda: vm.CreateSnapshot_Task(OURS + "r1", text, False, False))
+        while not any(each.startswith(OURS) for each in names(vm)):
+            time.sleep(0.05)
+
+    (told,) = next_run(vcenter, name)
+
+    assert not told.done
+    assert "a run on elsewhere made it" in told.message
+    assert left(vcenter, name)[0] == [OURS + "r1"]
+
+
+def test_a_journal_of_another_vcenter_waits_for_it(machine):
+    vcenter, name = machine
+    with dying_run() as journal:
+        journal.note("snapshot", vcenter="another", vm="vm-1", vm_name="web01")
+
+    assert next_run(vcenter, name) == []
+    assert len(journals()) == 1
+
+
+def test_a_machine_that_is_gone_needs_no_sweep(machine):
+    vcenter, name = machine
+    with log_in(vcenter) as session:
+        here = session.content.about.instanceUuid
+    with dying_run() as journal:
+        journal.note("snapshot", vcenter=here, vm="vm-999999", vm_name="long gone")
+
+    assert next_run(vcenter, name) == []
+    assert journals() == []
+
+
+def test_what_cannot_be_removed_is_told_and_tried_again(machine):
+    vcenter, name = machine
+    with log_in(vcenter) as session:
+        with dying_run() as journal:
+            make(session, find_vm(session, name), journal)
+        vcenter.rule("RemoveSnapshot_Task", fault="TaskInProgress", times=0)
+        (told,) = sweep(session, (), HASTY)
+        assert not told.done
+        assert "is still there" in told.message
+        vcenter.clear_rules()
+        (told,) = sweep(session, (), QUICK)
+        assert told.done
+
+    assert left(vcenter, name) == ([], [])
+
+
+def test_disks_are_detached_before_snapshots_go(machine):
+    vcenter, name = machine
+    with log_in(vcenter) as session:
+        vm, proxy = find_vm(session, name), find_vm(session, PROXY)
+        with dying_run() as journal:
+            make(session, vm, journal)
+            frozen = snapshots(vm)[-1].snapshot.config.hardware.device
+            disk = next(each for each in frozen if each.key == 2000).backing
+            journal.note(
+                "attach",
+                vcenter=session.content.about.instanceUuid,
+                vm=proxy._moId,
+                vm_name=PROXY,
+                path=disk.fileName,
+                datastore=disk.datastore._moId,
+                uuid=disk.uuid,
+            )
+            attach(
+                session,
+                proxy,
+                ManagedFile(disk.fileName, disk.datastore, disk.uuid),
+                mode=NONPERSISTENT,
+            )
+        first, second = sweep(session, (), QUICK)
+
+    assert first.message.endswith("was detached")
+    assert second.message.endswith("was removed")
+    assert left(vcenter, name) == ([], [])
+
+
+def test_a_disk_of_the_proxys_own_stays(machine):
+    vcenter, _name = machine
+    with log_in(vcenter) as session:
+        proxy = find_vm(session, PROXY)
+        own = disk_of(proxy)
+        with dying_run() as journal:
+            journal.note(
+                "attach",
+                vcenter=session.content.about.instanceUuid,
+                vm=proxy._moId,
+                vm_name=PROXY,
+                path=own.backing.fileName,
+                datastore=own.backing.datastore._moId,
+                uuid=own.backing.uuid,
+            )
+
+        assert sweep(session, (), QUICK) == []
+        assert disk_of(proxy).backing.fileName == own.backing.fileName

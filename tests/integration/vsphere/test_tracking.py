@@ -1,0 +1,198 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Switching changed block tracking on, and what is not tracked or not protected."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes import Tracker
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.libraries import vim
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.quiesce import (
+    CRASH_CONSISTENT,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots import snapshot
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.tasks import wait
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.tracking import (
+    enable_tracking,
+)
+from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.lifecycle import (
+    QUICK,
+    disk_of,
+    find_vm,
+    keep,
+    log_in,
+    machines,  # noqa: F401
+    names,
+    place,  # noqa: F401
+    run_of_ours,
+    set_tracking,
+)
+
+BLOCK = 64 << 10
+
+
+@pytest.fixture
+def at_work(place):  # noqa: F811
+    """(vcenter, session, journal, vm) of a run of ours."""
+    vcenter, name = place
+    with log_in(vcenter) as session, run_of_ours() as journal:
+        yield vcenter, session, journal, find_vm(session, name)
+
+
+def enable(at_work):
+    _vcenter, session, journal, vm = at_work
+    return enable_tracking(session, vm, journal, patience=QUICK)
+
+
+def look(at_work, before=None):
+    """(tracker, mark, changes) at a snapshot."""
+    _vcenter, session, journal, vm = at_work
+    with snapshot(session, vm, journal, CRASH_CONSISTENT, patience=QUICK) as taken:
+        tracker = Tracker(session, vm, taken.snapshot, taken.task)
+        mark = tracker.marks[0] if tracker.marks else None
+        return tracker, mark, mark and tracker.changes(before, mark)
+
+
+def allocated(at_work, **how):
+    _vcenter, session, journal, vm = at_work
+    with snapshot(session, vm, journal, CRASH_CONSISTENT, patience=QUICK) as taken:
+        tracker = Tracker(session, vm, taken.snapshot, taken.task)
+        return tracker.allocated(tracker.marks[0], **how)
+
+
+def test_a_running_vm_is_stunned_and_tracked_from_then_on(at_work):
+    assert enable(at_work) is None
+
+    assert names(at_work[3]) == []
+    assert look(at_work)[1].untracked is None
+
+
+def test_a_mark_says_where_and_when(at_work):
+    enable(at_work)
+
+    mark = look(at_work)[1]
+
+    assert mark.host_build.isdigit()
+    assert mark.storage.upper() == "VMFS"
+    assert mark.path.startswith("[datastore1] many")
+    assert mark.vm == at_work[3]._moId
+    assert mark.capacity == 16 << 20
+
+
+def test_tracking_that_is_on_is_left_alone(at_work):
+    enable(at_work)
+    at_work[0].forget_calls()
+
+    assert enable(at_work) is None
+    assert not {"ReconfigVM_Task", "CreateSnapshot_Task"} & at_work[0].calls().keys()
+
+
+def test_a_vm_that_is_off_needs_no_stun(at_work):
+    wait(at_work[1], at_work[3].PowerOffVM_Task())
+    at_work[0].forget_calls()
+
+    assert enable(at_work) is None
+    assert "CreateSnapshot_Task" not in at_work[0].calls()
+    assert look(at_work)[1].untracked is None
+
+
+def test_never_under_a_snapshot(at_work):
+    keep(at_work[1], at_work[3])
+    at_work[0].forget_calls()
+
+    assert "must not be switched on while a VM has snapshots" in enable(at_work)
+    assert "ReconfigVM_Task" not in at_work[0].calls()
+
+
+def test_a_vm_without_tracking_is_read_whole(at_work):
+    _tracker, mark, changes = look(at_work)
+
+    assert mark.untracked == "changed block tracking is off for the VM"
+    assert changes.extents is None
+
+
+def test_the_flag_of_a_disk_can_differ_from_the_vms(at_work):
+    enable(at_work)
+    before = look(at_work)[2].mark
+    option = vim().option.OptionValue(key="scsi0:0.ctkEnabled", value="FALSE")
+    wait(at_work[1], at_work[3].ReconfigVM_Task(vim().vm.ConfigSpec(extraConfig=[option])))
+
+    changes = look(at_work, before)[2]
+
+    assert changes.extents is None
+    assert "off for the disk (scsi0:0.ctkEnabled)" in changes.reason
+
+
+def test_tracking_switched_off_meanwhile(at_work):
+    enable(at_work)
+    before = look(at_work)[2].mark
+    set_tracking(at_work[1], at_work[3], False)
+
+    assert look(at_work, before)[2].reason == "changed block tracking is off for the VM"
+
+
+def test_history_that_is_not_remembered_is_a_doubt(at_work):
+    enable(at_work)
+    before = dataclasses.replace(look(at_work)[2].mark, task="task-000")
+
+    assert "does not remember" in look(at_work, before)[2].reason
+
+
+def test_history_that_may_not_be_read_is_a_doubt(at_work):
+    enable(at_work)
+    before = look(at_work)[2].mark
+    at_work[0].rule("CreateCollectorForTasks", fault="NoPermission", privilege="System.View")
+
+    assert "cannot be seen" in look(at_work, before)[2].reason
+
+
+def test_what_was_written_is_allocated(at_work):
+    enable(at_work)
+    at_work[0].guest_write(at_work[3].name, 2000, 5 * BLOCK, b"x")
+
+    changes = allocated(at_work, tracked_from_start=True)
+
+    assert [(each.offset, each.length) for each in changes.extents] == [(5 * BLOCK, BLOCK)]
+
+
+def test_a_disk_that_may_be_older_than_its_tracking_is_read_whole(at_work):
+    enable(at_work)
+
+    assert allocated(at_work, tracked_from_start=False).extents is None
+
+
+def test_a_star_that_fails_is_no_error(at_work):
+    enable(at_work)
+    at_work[0].rule("QueryChangedDiskAreas", fault="FileFault")
+
+    assert allocated(at_work, tracked_from_start=True).extents is None
+
+
+def test_independent_disks_are_told_of_and_not_read(at_work):
+    _vcenter, session, _journal, vm = at_work
+    if vm.runtime.powerState == "poweredOn":
+        wait(session, vm.PowerOffVM_Task())
+    disk = disk_of(vm)
+    disk.backing.diskMode = "independent_persistent"
+    change = vim().vm.device.VirtualDeviceSpec(operation="edit", device=disk)
+    wait(session, vm.ReconfigVM_Task(vim().vm.ConfigSpec(deviceChange=[change])))
+
+    tracker, mark, _changes = look(at_work)
+
+    assert mark is None
+    assert tracker.unprotected == {"scsi0:0": "it is independent: snapshots leave it out"}
+
+
+def test_elsewhere_than_on_vmfs_a_star_is_not_asked_for(start_vcenter, tmp_path, monkeypatch):
+    monkeypatch.setenv("VDISK_STATE_DIR", str(tmp_path))
+    vcenter = start_vcenter("--vms", "6", "--storage", "nfs")
+    with log_in(vcenter) as session, run_of_ours() as journal:
+        at_work = vcenter, session, journal, find_vm(session, "many00005")
+        enable(at_work)
+        changes = allocated(at_work, tracked_from_start=True)
+
+    assert changes.extents is None
+    assert "QueryChangedDiskAreas" not in vcenter.calls()

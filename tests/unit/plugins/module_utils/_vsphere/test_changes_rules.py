@@ -1,0 +1,222 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each doubt about changed block tracking, and each oddity of its answers, by itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import (
+    ServerUnreachable,
+    VSphereFault,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.extent import Extent, Kind
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.areas import (
+    ChangesUnknown,
+    all_areas,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes import changes_since
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.doubt import doubt
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.marks import DiskMark
+from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._vsphere.tracked import (
+    Area,
+    Page,
+)
+
+MIB = 1 << 20
+BEFORE = DiskMark(
+    vcenter="aaaa",
+    vm="vm-7",
+    key=2000,
+    label="scsi0:0",
+    uuid="6000C29-1",
+    capacity=64 * MIB,
+    change_id="52 de/4",
+    untracked=None,
+    chain=("[ds] vm/vm.vmdk",),
+    snapshots=(3,),
+    change_version="1",
+    host_build="100",
+    storage="VMFS",
+    task="task-9",
+    taken_at="2026-01-01T00:00:00+00:00",
+)
+NOW = dataclasses.replace(BEFORE, change_id="52 de/9")
+
+
+def no_past(_before):
+    return None
+
+
+def answers(*pages):
+    """A query that gives these pages in turn."""
+    waiting = [
+        Page(start, length, [Area(*area) for area in areas]) for start, length, areas in pages
+    ]
+    return lambda _start: waiting.pop(0)
+
+
+def test_nothing_speaks_against_a_quiet_disk():
+    assert doubt(BEFORE, NOW) is None
+
+
+def test_a_disk_without_a_restore_point_is_read_whole():
+    assert doubt(None, NOW) == "no restore point has it yet"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"untracked": "tracking is off"}, "tracking is off"),
+        ({"vcenter": "bbbb"}, "another vCenter"),
+        ({"vm": "vm-8"}, "registered anew"),
+        ({"uuid": "6000C29-2"}, "another disk"),
+        ({"uuid": ""}, "no uuid"),
+        ({"key": 2001}, "attached anew"),
+        ({"capacity": 65 * MIB}, "its size was"),
+        ({"capacity": 63 * MIB}, "its size was"),
+        ({"chain": ("[other] vm/vm.vmdk",)}, "moved or reverted"),
+        ({"snapshots": ()}, "a snapshot that it stood on is gone"),
+        ({"snapshots": (4,)}, "a snapshot that it stood on is gone"),
+        ({"host_build": "101"}, "build was 100 and is 101"),
+        ({"host_build": ""}, "build of its host cannot be read"),
+        ({"change_id": "52 df/9"}, "restarted"),
+    ],
+)
+def test_a_doubt_is_told(change, reason):
+    assert reason in doubt(BEFORE, dataclasses.replace(NOW, **change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"snapshots": (3, 4)},
+        {"chain": ("[ds] vm/vm-000001.vmdk", "[ds] vm/vm.vmdk")},
+        {"change_version": "2"},
+        {"label": "scsi0:1"},
+    ],
+)
+def test_what_happens_all_the_time_is_no_doubt(change):
+    assert doubt(BEFORE, dataclasses.replace(NOW, **change)) is None
+
+
+def test_the_past_is_asked_for_only_without_other_doubts():
+    def past(_before):
+        raise AssertionError
+
+    changes = changes_since(BEFORE, dataclasses.replace(NOW, key=1), past, None)
+
+    assert changes.extents is None
+
+
+def test_a_revert_is_a_reason():
+    changes = changes_since(BEFORE, NOW, lambda _before: "it was reverted", None)
+
+    assert changes.extents is None
+    assert changes.reason == "it was reverted"
+
+
+class FileFault(Exception):
+    faultCause = None  # noqa: N815
+
+
+def test_a_fault_of_the_query_is_a_reason():
+    def query(_start, _change_id):
+        raise VSphereFault("no such change id") from FileFault()
+
+    changes = changes_since(BEFORE, NOW, no_past, query)
+
+    assert changes.extents is None
+    assert "no such change id" in changes.reason
+
+
+def test_a_broken_connection_is_an_error():
+    def query(_start, _change_id):
+        raise ServerUnreachable("gone") from ConnectionResetError()
+
+    with pytest.raises(ServerUnreachable):
+        changes_since(BEFORE, NOW, no_past, query)
+
+
+def test_a_senseless_answer_is_a_reason():
+    def query(start, _change_id):
+        return Page(start, 0, [])
+
+    changes = changes_since(BEFORE, NOW, no_past, query)
+
+    assert changes.extents is None
+    assert "no part of the disk" in changes.reason
+
+
+def test_pages_are_asked_for_to_the_end_and_not_beyond():
+    starts = []
+
+    def query(start):
+        starts.append(start)
+        return Page(start, 4 * MIB, [])
+
+    assert all_areas(query, 10 * MIB) == []
+    assert starts == [0, 4 * MIB, 8 * MIB]
+
+
+def test_no_page_of_an_empty_disk_is_asked_for():
+    assert all_areas(None, 0) == []
+
+
+def test_areas_are_sorted_merged_and_clipped():
+    query = answers((0, 10 * MIB, [(8 * MIB, 4 * MIB), (2 * MIB, MIB), (MIB, MIB)]))
+
+    assert all_areas(query, 10 * MIB) == [
+        Extent(MIB, 2 * MIB, Kind.DATA),
+        Extent(8 * MIB, 2 * MIB, Kind.DATA),
+    ]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        (MIB, 9 * MIB, []),
+        (0, 0, []),
+        (0, -1, []),
+        (0, 10 * MIB, [(0, 2 * MIB), (MIB, MIB)]),
+        (0, 10 * MIB, [(MIB, MIB), (MIB, MIB)]),
+        (0, 10 * MIB, [(-MIB, MIB)]),
+        (0, 10 * MIB, [(MIB, 0)]),
+        (0, 10 * MIB, [(MIB, -MIB)]),
+    ],
+)
+def test_nonsense_is_not_believed(page):
+    with pytest.raises(ChangesUnknown):
+        all_areas(answers(page), 10 * MIB)
+
+
+def test_an_area_that_two_pages_report_is_not_believed():
+    with pytest.raises(ChangesUnknown):
+        all_areas(answers((0, MIB, [(0, 2 * MIB)]), (MIB, 9 * MIB, [(MIB, MIB)])), 10 * MIB)
+
+
+def test_a_mark_survives_the_manifest():
+    assert DiskMark.parse(json.loads(json.dumps(BEFORE.facts()))) == BEFORE
+
+
+def test_a_mark_of_another_version_is_none():
+    facts = BEFORE.facts()
+    del facts["task"]
+
+    assert DiskMark.parse(facts) is None
+    assert DiskMark.parse({}) is None
+
+
+def test_what_is_unknown_in_a_mark_is_passed_over():
+    assert DiskMark.parse({**BEFORE.facts(), "more": 1}) == BEFORE
+
+
+def test_blind_tracking_stays_blind_until_it_begins_anew():
+    blind = dataclasses.replace(BEFORE, untracked="begun under a snapshot")
+    anew = dataclasses.replace(NOW, change_id="53 00/1")
+
+    assert NOW.following(blind).untracked == "begun under a snapshot"
+    assert anew.following(blind).untracked is None

@@ -18,30 +18,41 @@ description:
   - If O(dest) exists, the contents are compared, and nothing is written when they are equal.
   - A new disk is built under a temporary name and renamed when it is complete, so a killed job
     leaves no half disk, and a disk that is replaced stays whole until then.
+  - Between two managed disks of a vCenter, vSphere copies by itself. To and from a host, what is in
+    the disk goes through the vCenter over HTTPS. From one vCenter to another, clone to a file on
+    the host, and from there with the options of the other.
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
   - vdisk.lifecycle.attributes.progress
   - vdisk.lifecycle.options.repository
   - vdisk.lifecycle.options.repository_secrets
   - vdisk.lifecycle.options.allow_outside
+  - vdisk.lifecycle.vsphere
 options:
   src:
     description:
       - The disk to copy, as a disk reference. C(/srv/vm/web01.vmdk) is a VMDK with its whole chain,
-        C(/srv/vm/web01.img) and C(/dev/sdb) are raw, and C(web01@latest) is a disk in a restore
-        point of O(repository).
+        C(/srv/vm/web01.img) and C(/dev/sdb) are raw, C([datastore1] web01/web01.vmdk) is on a
+        datastore of vSphere, and C(web01@latest) is a disk in a restore point of O(repository).
+      - A managed disk is not copied while a virtual machine that runs has it. To a host, it is
+        copied where it is a plain file (on VMFS or NFS, and no redo log of a snapshot).
     type: str
     required: true
   dest:
     description:
       - The disk to make. A name that ends in C(.vmdk) becomes a VMDK, any other name a raw file; a
         block device is written to.
+      - V([datastore1] web01/web01.vmdk) becomes a managed disk; folders that are missing there are
+        made. It is not replaced while a virtual machine has it attached.
     type: str
     required: true
   disk_type:
     description:
       - The type of O(dest), if it is a VMDK. See M(vdisk.lifecycle.vmdk_create) for what they are.
       - If you do not say, the type is that of O(src), or V(monolithicSparse) where that has none.
+      - A managed disk is of the type of O(src) where that is managed, too, else V(thick). Any other
+        type takes one more copy within vSphere, and a vCenter or ESXi host that can change the type
+        while it copies. The content is sent whole, zeros as well.
       - With O(linked=true), only the V(monolithicSparse) and V(twoGbMaxExtentSparse) types can be
         made.
     type: str
@@ -52,6 +63,9 @@ options:
       - twoGbMaxExtentFlat
       - vmfs
       - streamOptimized
+      - thin
+      - thick
+      - eagerZeroedThick
   linked:
     description:
       - Make O(dest) a child of O(src), which must be a VMDK. The source must not be changed, moved
@@ -84,6 +98,18 @@ EXAMPLES = r"""
   vdisk.lifecycle.vmdk_clone:
     src: /srv/vm/web01-000002.vmdk
     dest: /srv/images/web01.img
+
+# The environment says which vCenter: VMWARE_HOST, VMWARE_USER and VMWARE_PASSWORD.
+- name: A managed disk as a file of this host
+  vdisk.lifecycle.vmdk_clone:
+    src: "[datastore1] files01/files01.vmdk"
+    dest: /srv/archive/files01.vmdk
+
+- name: And a file of this host as a managed disk
+  vdisk.lifecycle.vmdk_clone:
+    src: /srv/vm/web01.vmdk
+    dest: "[datastore1] web09/web09.vmdk"
+    verify: true
 
 - name: Three test machines on top of one golden disk
   vdisk.lifecycle.vmdk_clone:
@@ -131,10 +157,15 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.copy_disk imp
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.link_disk import plan_linked
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import Plan
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.spec import MANAGED_TYPES
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     COPY_SPEC,
     REPOSITORY_SPEC,
+    VSPHERE_SPEC,
     VmdkModule,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor.types import (
+    CREATABLE_TYPES,
 )
 
 
@@ -159,7 +190,9 @@ def main() -> None:
         argument_spec={
             **REPOSITORY_SPEC,
             **COPY_SPEC,
+            **VSPHERE_SPEC,
             "src": {"type": "str", "required": True},
+            "disk_type": {"type": "str", "choices": [*CREATABLE_TYPES, *MANAGED_TYPES]},
             "linked": {"type": "bool", "default": False},
         },
         supports_check_mode=True,

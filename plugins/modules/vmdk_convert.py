@@ -17,16 +17,22 @@ description:
   - The disk in its new form is built beside the old one, which stays whole until the new one is
     complete and durable; so there must be space for both. A job killed at any moment leaves the old
     disk or the new one.
+  - A managed disk of vSphere is copied by vSphere, and then takes the place of the old one, which
+    has the name of the disk with C(.vdisk-old) in it until that is done; run the task again after a
+    job that was killed. To V(eagerZeroedThick), vSphere converts in place where it can.
   - A disk with a parent becomes one without. A disk that other disks need as their parent is not
     converted.
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
   - vdisk.lifecycle.attributes.progress
   - vdisk.lifecycle.options.allow_outside
+  - vdisk.lifecycle.vsphere
 options:
   path:
     description:
       - The disk. The name must end in C(.vmdk).
+      - V([datastore1] web01/web01.vmdk) is a managed disk. It is not converted while a virtual
+        machine has it attached.
     type: path
     required: true
   disk_type:
@@ -36,6 +42,7 @@ options:
         V(streamOptimized) ones. A sparse or split disk on a datastore of ESXi cannot be run there,
         and the host says C(Object type requires hosted I/O) or worse. Those are for Workstation,
         VirtualBox and qemu.
+      - A managed disk can be V(thin), V(thick) or V(eagerZeroedThick).
     type: str
     required: true
     choices:
@@ -45,6 +52,9 @@ options:
       - twoGbMaxExtentFlat
       - vmfs
       - streamOptimized
+      - thin
+      - thick
+      - eagerZeroedThick
   compression_level:
     description:
       - How hard to compress a V(streamOptimized) disk, from V(0) (not at all) to V(9) (smallest,
@@ -61,6 +71,12 @@ EXAMPLES = r"""
     path: /srv/export/web01.vmdk
     disk_type: streamOptimized
     compression_level: 6
+
+# The environment says which vCenter: VMWARE_HOST, VMWARE_USER and VMWARE_PASSWORD.
+- name: Let a managed disk take only the space that it needs
+  vdisk.lifecycle.vmdk_convert:
+    path: "[datastore1] archive/golden.vmdk"
+    disk_type: thin
 
 - name: Make it writable again
   vdisk.lifecycle.vmdk_convert:
@@ -99,8 +115,10 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.convert_disk 
     plan_convert,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import Plan
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.spec import MANAGED_TYPES
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     ALLOW_OUTSIDE_SPEC,
+    VSPHERE_SPEC,
     VmdkModule,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor.types import (
@@ -126,8 +144,13 @@ def main() -> None:
     module = VmdkModule(
         argument_spec={
             **ALLOW_OUTSIDE_SPEC,
+            **VSPHERE_SPEC,
             "path": {"type": "path", "required": True},
-            "disk_type": {"type": "str", "required": True, "choices": list(CREATABLE_TYPES)},
+            "disk_type": {
+                "type": "str",
+                "required": True,
+                "choices": [*CREATABLE_TYPES, *MANAGED_TYPES],
+            },
             "compression_level": {"type": "int"},
         },
         supports_check_mode=True,

@@ -16,14 +16,22 @@ description:
     is larger is never shrunk.
   - A new disk is built under a temporary name and renamed when it is complete, so a killed job
     leaves no half disk.
-  - Needs nothing but Python on the host.
+  - The disk may be one of vSphere as well, named as V([datastore1] web01/web01.vmdk). vSphere then
+    makes, grows and deletes it.
+  - A disk in files needs nothing but Python on the host.
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
   - vdisk.lifecycle.options.allow_outside
+  - vdisk.lifecycle.vsphere
 options:
   path:
     description:
       - The disk. The name must end in C(.vmdk).
+      - V([datastore1] web01/web01.vmdk) is a managed disk, on a datastore of vSphere. Folders that
+        are missing there are made; those of a host must exist. A managed disk that a virtual
+        machine has attached, or that others stand on, is neither grown nor deleted.
+      - V([datastore1] fcd:data) is a first-class disk of vCenter, which has a name and an id
+        instead of a path. Either may stand behind C(fcd:).
       - Its extents are put beside it, with the names that VMware gives them (C(-flat.vmdk),
         C(-s001.vmdk), C(-f001.vmdk)).
     type: path
@@ -45,6 +53,10 @@ options:
         written to once made.
       - A new disk is V(monolithicSparse) if you do not say otherwise. If the disk exists and is of
         another type, this is an error; see M(vdisk.lifecycle.vmdk_convert).
+      - A managed disk is V(thin) (takes space as it is written to; a new one is, if you do not say
+        otherwise), V(thick) (has its space from the beginning, zeroed at the first write) or
+        V(eagerZeroedThick) (zeroed from the beginning). Outside of virtual machines, vSphere does
+        not tell the last two apart; we note it in the data base of the disks that we zero.
     type: str
     choices:
       - monolithicSparse
@@ -53,11 +65,15 @@ options:
       - twoGbMaxExtentFlat
       - vmfs
       - streamOptimized
+      - thin
+      - thick
+      - eagerZeroedThick
   adapter_type:
     description:
       - The controller that the disk is meant for. V(lsilogic) if a new disk is made and you do not
         say otherwise.
       - VMware writes V(lsilogic) for PVSCSI, SATA and NVMe disks as well.
+      - vSphere makes no managed disks for V(legacyESX), and does not change the controller of one.
     type: str
     choices:
       - ide
@@ -67,12 +83,13 @@ options:
   hw_version:
     description:
       - Version of the virtual hardware that is noted in the disk. V(10) if a new disk is made and
-        you do not say otherwise.
+        you do not say otherwise. That of a managed disk is up to its host.
     type: int
   metadata:
     description:
       - Entries for the disk data base, named without their prefix C(ddb.).
       - Entries that are not named here are left as they are.
+      - Of a managed disk, only the entry C(uuid) can be set.
     type: dict
     default: {}
   state:
@@ -86,7 +103,8 @@ options:
     default: present
   force:
     description:
-      - With O(state=absent), deletes a disk although child disks beside it need it.
+      - With O(state=absent), deletes a disk although child disks beside it need it, and a
+        first-class disk with its snapshots.
       - With O(state=present), replaces whatever else is at O(path) if it is not a disk.
     type: bool
     default: false
@@ -114,6 +132,13 @@ EXAMPLES = r"""
     adapter_type: ide
     metadata:
       comment: for the old appliance
+
+# The environment says which vCenter: VMWARE_HOST, VMWARE_USER and VMWARE_PASSWORD.
+- name: A thin disk on a datastore of vSphere
+  vdisk.lifecycle.vmdk_create:
+    path: "[datastore1] web09/data.vmdk"
+    size: 10GiB
+    disk_type: thin
 
 - name: No disk, and none of its extents
   vdisk.lifecycle.vmdk_create:
@@ -151,8 +176,10 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.create_disk i
     plan_present,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import Plan
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.spec import MANAGED_TYPES
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     ALLOW_OUTSIDE_SPEC,
+    VSPHERE_SPEC,
     VmdkModule,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor.types import (
@@ -182,9 +209,10 @@ def main() -> None:
     module = VmdkModule(
         argument_spec={
             **ALLOW_OUTSIDE_SPEC,
+            **VSPHERE_SPEC,
             "path": {"type": "path", "required": True},
             "size": {"type": "str"},
-            "disk_type": {"type": "str", "choices": list(CREATABLE_TYPES)},
+            "disk_type": {"type": "str", "choices": [*CREATABLE_TYPES, *MANAGED_TYPES]},
             "adapter_type": {"type": "str", "choices": list(ADAPTER_TYPES)},
             "hw_version": {"type": "int"},
             "metadata": {"type": "dict", "default": {}},

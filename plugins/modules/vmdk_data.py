@@ -17,11 +17,14 @@ description:
   - Reads, sets and removes entries of the data base that a VMDK carries (its C(ddb.) lines).
   - Any disk can be read, restore points included. A hosted VMDK, a raw file or a block device can
     be written, unless it is V(streamOptimized) or the parent of another disk.
+  - The bytes of a managed disk (V([datastore1] web01/web01.vmdk)) can be read while no virtual
+    machine that runs has it; of its data base, the uuid can be set while none has it attached.
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
   - vdisk.lifecycle.options.repository
   - vdisk.lifecycle.options.repository_secrets
   - vdisk.lifecycle.options.allow_outside
+  - vdisk.lifecycle.vsphere
 options:
   path:
     description:
@@ -114,6 +117,12 @@ EXAMPLES = r"""
     offset: 1536
     content: golden image 7
 
+# The environment says which vCenter: VMWARE_HOST, VMWARE_USER and VMWARE_PASSWORD.
+- name: Another uuid for a managed disk
+  vdisk.lifecycle.vmdk_data:
+    path: "[datastore1] archive/golden.vmdk"
+    uuid: 6000C29b-0d3e-63a1-9c4c-1e7a1a4bac82
+
 - name: Entries of the data base
   vdisk.lifecycle.vmdk_data:
     path: /srv/vm/web01.vmdk
@@ -174,6 +183,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import P
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     ALLOW_OUTSIDE_SPEC,
     REPOSITORY_SPEC,
+    VSPHERE_SPEC,
     VmdkModule,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor.types import (
@@ -220,6 +230,7 @@ def main() -> None:
         argument_spec={
             **REPOSITORY_SPEC,
             **ALLOW_OUTSIDE_SPEC,
+            **VSPHERE_SPEC,
             "path": {"type": "str", "required": True},
             "offset": {"type": "str", "default": "0"},
             "length": {"type": "str"},

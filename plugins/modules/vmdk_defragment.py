@@ -27,14 +27,19 @@ extends_documentation_fragment:
   - vdisk.lifecycle.attributes
   - vdisk.lifecycle.attributes.progress
   - vdisk.lifecycle.options.allow_outside
+  - vdisk.lifecycle.vsphere
 options:
   path:
     description:
       - The disk. The name must end in C(.vmdk). Nobody else may have it open.
+      - V([datastore1] web01/web01.vmdk) is a managed disk. V(thin) and V(thick) ones are always in
+        order. Others are left to vSphere, if its server can do that; a virtual machine that has
+        such a disk attached must be off.
     type: path
     required: true
   links:
     description:
+      - Of managed disks, vSphere takes the one at O(path) only.
       - With V(leaf) only the disk at O(path) is put in order, with V(all) each of its parents, too.
     type: str
     choices:
@@ -49,6 +54,11 @@ EXAMPLES = r"""
 - name: Put a disk in order
   vdisk.lifecycle.vmdk_defragment:
     path: /srv/vm/web01.vmdk
+
+# The environment says which vCenter: VMWARE_HOST, VMWARE_USER and VMWARE_PASSWORD.
+- name: Have vSphere put a disk in order
+  vdisk.lifecycle.vmdk_defragment:
+    path: "[datastore1] archive/golden.vmdk"
 
 - name: Put a redo log and all disks below it in order
   vdisk.lifecycle.vmdk_defragment:
@@ -87,6 +97,12 @@ fragmentation:
           description: Bytes of the files.
           type: int
           sample: 1609170944
+        percent:
+          description: What vSphere says how much of a managed disk is out of place. It tells no
+            grains and no fragments; those are null.
+          returned: for managed disks
+          type: int
+          sample: 7
     after:
       description: The same, after it has run.
       type: dict
@@ -103,6 +119,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.compact_disk 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import Plan
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     ALLOW_OUTSIDE_SPEC,
+    VSPHERE_SPEC,
     VmdkModule,
 )
 
@@ -123,6 +140,7 @@ def main() -> None:
     module = VmdkModule(
         argument_spec={
             **ALLOW_OUTSIDE_SPEC,
+            **VSPHERE_SPEC,
             "path": {"type": "path", "required": True},
             "links": {"type": "str", "choices": ["leaf", "all"], "default": "leaf"},
         },

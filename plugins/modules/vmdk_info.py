@@ -15,18 +15,24 @@ description:
   - Reads what a disk says of itself (type, capacity, extents, chain of parents, content ids,
     geometry, data base) and what can be seen of it (allocated bytes, health).
   - On request also its partitions and volumes, where it has content, and the digest of that.
-  - Never writes. The disk may be a VMDK, a raw file, a block device, or lie in a restore point.
+  - Never writes. The disk may be a VMDK, a raw file, a block device, a managed disk of vSphere, or
+    lie in a restore point.
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes.info
   - vdisk.lifecycle.options.repository
   - vdisk.lifecycle.options.repository_secrets
   - vdisk.lifecycle.options.allow_outside
+  - vdisk.lifecycle.vsphere
 options:
   path:
     description:
       - The disk, as a disk reference. C(/srv/vm/web01.vmdk) is a VMDK with its whole chain,
-        C(/srv/vm/web01.img) and C(/dev/sdb) are raw, and C(web01@latest) is a disk in a restore
-        point of O(repository).
+        C(/srv/vm/web01.img) and C(/dev/sdb) are raw, C([datastore1] web01/web01.vmdk) is on a
+        datastore of vSphere, C([datastore1] fcd:data) is a first-class disk, by its name or id, and
+        C(web01@latest) is a disk in a restore point of O(repository).
+      - What is known of a managed disk is told in any case. Its content (O(partitions), O(blocks),
+        O(digest)) is read through the vCenter while no virtual machine that runs has the disk, and
+        where it is a plain file (on VMFS or NFS, and no redo log of a snapshot).
     type: str
     required: true
   partitions:
@@ -59,6 +65,12 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ web01.disk.disk_type }} of {{ web01.disk.size | human_readable }}"
 
+# The environment says which vCenter: VMWARE_HOST, VMWARE_USER and VMWARE_PASSWORD.
+- name: What does vSphere know about this one, and who uses it?
+  vdisk.lifecycle.vmdk_info:
+    path: "[datastore1] files01/files01.vmdk"
+    digest: true
+
 - name: Partitions and digest of the newest restore point, without restoring it
   vdisk.lifecycle.vmdk_info:
     path: web01@latest
@@ -79,7 +91,8 @@ disk:
       type: str
       sample: /srv/vm/web01.vmdk
     disk_type:
-      description: VMware's C(createType), or V(raw), or V(restore point).
+      description: VMware's C(createType), or V(thin), V(thick) or V(eagerZeroedThick) for a managed
+        disk, or V(raw), or V(restore point).
       type: str
       sample: monolithicSparse
     size:
@@ -88,7 +101,7 @@ disk:
       sample: 10737418240
     allocated:
       description: Bytes that the files of the disk, its parents included, take from their file
-        system.
+        system. Of a managed disk, what its datastore says; null where that says nothing.
       type: int
       sample: 2686976
     adapter_type:
@@ -135,6 +148,20 @@ disk:
       type: list
       elements: str
       sample: [/srv/vm/web01.vmdk]
+    users:
+      description: The virtual machines that have the disk attached, or need it for a disk or a
+        snapshot of theirs.
+      returned: for managed disks
+      type: list
+      elements: dict
+      sample: [{name: files01, moref: vm-62, how: "has it attached at scsi0:0", runs: false}]
+    first_class:
+      description: What vCenter keeps of it. C(consumers) are the ids of those that have it
+        attached.
+      returned: for first-class disks
+      type: dict
+      sample: {id: 2f8cd2a5-3c0b-4f0e-9a40-0b7cf2f6a0a1, name: data, created:
+        "2026-11-22T02:00:00+00:00", encrypted: false, consumers: [], snapshots: []}
     flags:
       description: What is remarkable about the health of the disk. Empty is good.
       type: list
@@ -165,6 +192,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import P
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     ALLOW_OUTSIDE_SPEC,
     REPOSITORY_SPEC,
+    VSPHERE_SPEC,
     VmdkModule,
 )
 
@@ -188,6 +216,7 @@ def main() -> None:
         argument_spec={
             **REPOSITORY_SPEC,
             **ALLOW_OUTSIDE_SPEC,
+            **VSPHERE_SPEC,
             "path": {"type": "str", "required": True},
             "partitions": {"type": "bool", "default": False},
             "blocks": {"type": "bool", "default": False},

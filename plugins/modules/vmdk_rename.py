@@ -26,15 +26,18 @@ extends_documentation_fragment:
   - vdisk.lifecycle.attributes
   - vdisk.lifecycle.attributes.progress
   - vdisk.lifecycle.options.allow_outside
+  - vdisk.lifecycle.vsphere
 options:
   src:
     description:
       - The disk, by its descriptor. The name must end in C(.vmdk).
+      - V([datastore1] web01/web01.vmdk) is a managed disk; then O(dest) is one, too. It is not
+        renamed while a virtual machine has it attached, or while other disks stand on it.
     type: path
     required: true
   dest:
     description:
-      - Its new name, which must end in C(.vmdk). The folder must exist.
+      - Its new name, which must end in C(.vmdk). The folder must exist; on a datastore it is made.
       - If O(src) is gone and this disk is there, nothing is done.
     type: path
     required: true
@@ -54,6 +57,12 @@ EXAMPLES = r"""
   vdisk.lifecycle.vmdk_rename:
     src: /srv/vm/web01.vmdk
     dest: /srv/vm/web02.vmdk
+
+# The environment says which vCenter: VMWARE_HOST, VMWARE_USER and VMWARE_PASSWORD.
+- name: Another datastore
+  vdisk.lifecycle.vmdk_rename:
+    src: "[datastore1] archive/golden.vmdk"
+    dest: "[nfs1] archive/golden.vmdk"
 
 - name: Another file system
   vdisk.lifecycle.vmdk_rename:
@@ -86,6 +95,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.rename_disk i
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     ALLOW_OUTSIDE_SPEC,
+    VSPHERE_SPEC,
     VmdkModule,
 )
 
@@ -106,6 +116,7 @@ def main() -> None:
     module = VmdkModule(
         argument_spec={
             **ALLOW_OUTSIDE_SPEC,
+            **VSPHERE_SPEC,
             "src": {"type": "path", "required": True},
             "dest": {"type": "path", "required": True},
         },

@@ -22,10 +22,13 @@ description:
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
   - vdisk.lifecycle.options.allow_outside
+  - vdisk.lifecycle.vsphere
 options:
   path:
     description:
       - The disk. The name must end in C(.vmdk). Nobody else may have it open.
+      - V([datastore1] web01/web01.vmdk) is a managed disk, and V([datastore1] fcd:data) a
+        first-class one. It is not resized while a virtual machine has it attached.
     type: path
     required: true
   size:
@@ -44,6 +47,7 @@ options:
         or logical one of an MBR, or without partitions. For anything else (swap, LVM, LUKS, NTFS),
         and where something lies behind the partition, the task fails before it changes anything,
         and says what to do by hand.
+      - Nothing is grown within a managed disk; the task fails before it changes anything.
       - Needs root, C(fuse3), the Python library C(mfusepy), and the tools of the file system
         (C(e2fsprogs), C(xfsprogs) or C(btrfs-progs)) on the host.
     type: str
@@ -58,6 +62,12 @@ EXAMPLES = r"""
   vdisk.lifecycle.vmdk_resize:
     path: /srv/vm/web01.vmdk
     size: 20GiB
+
+# The environment says which vCenter: VMWARE_HOST, VMWARE_USER and VMWARE_PASSWORD.
+- name: Make a managed disk larger
+  vdisk.lifecycle.vmdk_resize:
+    path: "[datastore1] archive/golden.vmdk"
+    size: 1GiB
 
 - name: Make it larger still, with the file system on its last partition
   vdisk.lifecycle.vmdk_resize:
@@ -119,6 +129,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.resize_disk i
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     ALLOW_OUTSIDE_SPEC,
+    VSPHERE_SPEC,
     VmdkModule,
 )
 
@@ -144,6 +155,7 @@ def main() -> None:
     module = VmdkModule(
         argument_spec={
             **ALLOW_OUTSIDE_SPEC,
+            **VSPHERE_SPEC,
             "path": {"type": "path", "required": True},
             "size": {"type": "str", "required": True},
             "grow_partition": {"type": "str", "default": "false"},

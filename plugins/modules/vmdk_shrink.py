@@ -28,10 +28,14 @@ extends_documentation_fragment:
   - vdisk.lifecycle.attributes
   - vdisk.lifecycle.attributes.progress
   - vdisk.lifecycle.options.allow_outside
+  - vdisk.lifecycle.vsphere
 options:
   path:
     description:
       - The disk. The name must end in C(.vmdk). Nobody else may have it open.
+      - V([datastore1] web01/web01.vmdk) is a managed disk. If it is V(thin), vSphere gives back
+        what holds only zeros, where the server can do that; a virtual machine that has it attached
+        must be off. Disks of other types keep their space.
     type: path
     required: true
   trim:
@@ -42,6 +46,7 @@ options:
         to be had.
       - Volumes whose free space the host cannot tell (swap, LVM, encrypted ones) stay as they are;
         RV(volumes) says which, and why.
+      - Not for managed disks.
       - Needs root, C(fuse3) and the Python library C(mfusepy) on the host.
     type: bool
     default: false
@@ -53,6 +58,11 @@ EXAMPLES = r"""
 - name: Give back the zeros of a disk
   vdisk.lifecycle.vmdk_shrink:
     path: /srv/vm/web01.vmdk
+
+# The environment says which vCenter: VMWARE_HOST, VMWARE_USER and VMWARE_PASSWORD.
+- name: Give back the zeros of a thin disk on a datastore
+  vdisk.lifecycle.vmdk_shrink:
+    path: "[datastore1] archive/golden.vmdk"
 
 - name: Give back what is free on its file systems, too
   vdisk.lifecycle.vmdk_shrink:
@@ -71,7 +81,7 @@ disk:
     size: 10737418240
 freed:
   description: Bytes that the files of the disk are smaller, or take less. In check mode, a
-    forecast.
+    forecast, which there is none of for a managed disk (null).
   returned: success
   type: int
   sample: 734003200
@@ -114,6 +124,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.compact_disk 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import Plan
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     ALLOW_OUTSIDE_SPEC,
+    VSPHERE_SPEC,
     VmdkModule,
 )
 
@@ -134,6 +145,7 @@ def main() -> None:
     module = VmdkModule(
         argument_spec={
             **ALLOW_OUTSIDE_SPEC,
+            **VSPHERE_SPEC,
             "path": {"type": "path", "required": True},
             "trim": {"type": "bool", "default": False},
         },

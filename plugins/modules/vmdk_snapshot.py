@@ -16,14 +16,19 @@ description:
     else is read from its parent, which nobody writes to as long as it has children.
   - This module works on the disks themselves, while no virtual machine has them open. The snapshots
     of a virtual machine on a host are kept by that host.
+  - Of the disks of vSphere, first-class disks have snapshots of their own. They are made, deleted
+    and gone back to here as well.
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
   - vdisk.lifecycle.attributes.progress
   - vdisk.lifecycle.options.allow_outside
+  - vdisk.lifecycle.vsphere
 options:
   path:
     description:
       - The disk that the redo log is of, that is, the parent.
+      - V([datastore1] fcd:data) is a first-class disk of vSphere. With O(state=reverted), and to be
+        deleted, it must not be attached to a virtual machine.
     type: path
     required: true
   child:
@@ -32,6 +37,8 @@ options:
       - If you do not say, it is the only child beside the disk; where there is none,
         O(state=present) makes C(web01-000001.vmdk) for C(web01.vmdk), or the next number that is
         free, as VMware does.
+      - A snapshot of a first-class disk is named by its description or by its id. To make one, say
+        its description; no second one of the same description is made.
     type: path
   state:
     description:
@@ -41,7 +48,9 @@ options:
         disk. A disk with further children is not committed to, because they would no longer fit.
         A commit that was killed leaves a chain that reads as before, and the next run finishes it;
         until then, the child cannot be changed, and the parent not be used alone.
-      - V(reverted) throws away what the child holds. It reads as its parent again.
+      - V(reverted) throws away what the child holds. It reads as its parent again. A first-class
+        disk goes back to its snapshot; vSphere does not tell whether it differs from that, so this
+        counts as a change each time.
       - V(rebased) puts the child of O(path) onto O(parent). The child reads the same before and
         after, because what differs between the two parents is copied into it first; where they are
         equal, nothing is. With O(unsafe=true) nothing is read or copied.
@@ -102,12 +111,30 @@ EXAMPLES = r"""
   vdisk.lifecycle.vmdk_snapshot:
     path: /srv/vm/web01.vmdk
     state: absent
+
+# The environment says which vCenter: VMWARE_HOST, VMWARE_USER and VMWARE_PASSWORD.
+- name: A first-class disk of vSphere
+  vdisk.lifecycle.vmdk_create:
+    path: "[datastore1] fcd:data"
+    size: 64MiB
+
+- name: A snapshot of it
+  vdisk.lifecycle.vmdk_snapshot:
+    path: "[datastore1] fcd:data"
+    child: before the update
+
+- name: Go back to that
+  vdisk.lifecycle.vmdk_snapshot:
+    path: "[datastore1] fcd:data"
+    child: before the update
+    state: reverted
 """
 
 RETURN = r"""
 disk:
   description: The child, or with O(state=absent) the disk it was committed to, as
-    M(vdisk.lifecycle.vmdk_info) describes it. In check mode, what is known before the change.
+    M(vdisk.lifecycle.vmdk_info) describes it. In check mode, what is known before the change. Of a
+    first-class disk, the disk itself, with its snapshots in C(first_class).
   returned: success
   type: dict
   sample:
@@ -116,7 +143,8 @@ disk:
     size: 10737418240
     chain: [/srv/vm/web01-000001.vmdk, /srv/vm/web01.vmdk]
 removed:
-  description: The files of the committed child, or those that would go in check mode.
+  description: The files of the committed child, or those that would go in check mode; the
+    description of the snapshot of a first-class disk.
   returned: when O(state=absent)
   type: list
   elements: str
@@ -147,12 +175,14 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.snapshot_disk
     SnapshotRequest,
     plan_absent,
     plan_attached,
+    plan_managed,
     plan_present,
     plan_rebased,
     plan_reverted,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     ALLOW_OUTSIDE_SPEC,
+    VSPHERE_SPEC,
     VmdkModule,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor.types import (
@@ -181,6 +211,8 @@ def make_plan(module: VmdkModule) -> Plan:
         access=module.access,
         progress=module.progress,
     )
+    if module.access.is_managed(params["path"]):
+        return plan_managed(request, params["state"])
     return PLANS[params["state"]](request)
 
 
@@ -189,6 +221,7 @@ def main() -> None:
     module = VmdkModule(
         argument_spec={
             **ALLOW_OUTSIDE_SPEC,
+            **VSPHERE_SPEC,
             "path": {"type": "path", "required": True},
             "child": {"type": "path"},
             "state": {"type": "str", "choices": list(PLANS), "default": "present"},

@@ -51,6 +51,11 @@ class CompactRequest:
 
 def plan_defragment(request: CompactRequest) -> Plan:
     """Nothing to do where grains are in order and no whole grain of file could be saved."""
+    if request.access.is_managed(request.path):
+        # Imported here, as it needs what plain disks do not.
+        from .managed import compact
+
+        return compact.plan_defragment(request)
     before = _inspected(request)
     links = before["chain"] if request.all_links else before["chain"][:1]
     found = [fragmentation(path, allow_outside=request.access.allow_outside) for path in links]
@@ -96,6 +101,10 @@ def _inspected(request: CompactRequest) -> Result:
 
 def plan_shrink(request: CompactRequest) -> Plan:
     """Read all that is stored; nothing to do where no zeros are found that take space."""
+    if request.access.is_managed(request.path):
+        from .managed import compact
+
+        return compact.plan_shrink(request)
     looked = _inspected_for_trim(request) if request.trim else (_inspected(request), [], [])
     disk, free, outcomes = looked
     gain = surplus(

@@ -19,7 +19,7 @@ from .._vmdk.opening.disk import Disk
 from .._vmdk.opening.family import refuse_with_children
 from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
-from .spec import disk_spec
+from .spec import disk_spec, refuse_managed_type
 
 if t.TYPE_CHECKING:
     from .._device.progress import Progress
@@ -40,6 +40,12 @@ class ConvertRequest:
 
 def plan_convert(request: ConvertRequest) -> Plan:
     """Nothing to do for a disk of that type without a parent."""
+    if request.access.is_managed(request.path):
+        # Imported here, as it needs what plain disks do not.
+        from .managed import convert
+
+        return convert.plan_convert(request)
+    refuse_managed_type(request.disk_type)
     _check_level(request)
     with request.access.open(request.path) as disk:
         before = inspect(disk)

@@ -13,6 +13,7 @@ from .._device.compare import compare
 from .._device.errors import DigestMismatch, DiskExists, InvalidRequest
 from .._device.progress import Silent
 from .._device.slice import SliceDevice
+from .._transport.datastore import TRANSPORT, DatastoreDevice
 from .._transport.reference import Road, is_block_device
 from .._vmdk.descriptor.types import CREATABLE_TYPES, MONOLITHIC_SPARSE
 from .._vmdk.extents.header import SECTOR
@@ -20,7 +21,7 @@ from .._vmdk.opening.disk import Disk
 from .inspect_disk import inspect, is_point
 from .plan import Plan, Result, nothing_to_do
 from .space import space_needed
-from .spec import disk_spec
+from .spec import disk_spec, refuse_managed_type
 from .target import Target, check, exists, refuse_own_files, write
 
 if t.TYPE_CHECKING:
@@ -45,6 +46,12 @@ class CopyRequest:
 
 def plan_copy(request: CopyRequest) -> Plan:
     """Compare with what is there; write only if it differs. Raises DiskExists without force."""
+    if request.access.is_managed(request.dest):
+        # Imported here, as it needs what plain disks do not.
+        from .managed import copy as managed_copy
+
+        return managed_copy.plan_copy_to_managed(request)
+    refuse_managed_type(request.disk_type)
     dest = request.access.parse(request.dest)
     there = exists(dest)
     _check_type(request, dest)
@@ -127,6 +134,8 @@ def _plan_write(request: CopyRequest, target: Target, before: Result, needed: in
     def apply() -> Result:
         with request.access.open(request.src) as source:
             transfer = write(source, target, request.progress, os.path.basename(request.dest))
+            if isinstance(source, DatastoreDevice):
+                transfer.transport, transfer.transport_reason = TRANSPORT, "read over HTTPS"
             with request.access.open(request.dest) as copied:
                 if request.verify:
                     verify_copy(source, copied)

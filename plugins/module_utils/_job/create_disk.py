@@ -24,7 +24,7 @@ from .._vmdk.opening.family import parent_in_commit
 from .edit_disk import differing, predicted
 from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
-from .spec import disk_spec
+from .spec import disk_spec, refuse_managed_type
 
 if t.TYPE_CHECKING:
     from .._vmdk.opening.disk import Disk
@@ -47,6 +47,12 @@ class CreateRequest:
 
 def plan_present(request: CreateRequest) -> Plan:
     """Create what is missing, grow what is too small, set what differs."""
+    if request.access.is_managed(request.path):
+        # Imported here, as it needs what plain disks do not.
+        from .managed import create
+
+        return create.plan_present(request)
+    refuse_managed_type(request.disk_type)
     _check_name(request.path)
     require_folder(request.path)
     if not os.path.lexists(request.path):
@@ -182,6 +188,10 @@ def _plan_finish(path: str) -> Plan:
 
 def plan_absent(request: CreateRequest) -> Plan:
     """Delete the disk with all its extents; its parents stay."""
+    if request.access.is_managed(request.path):
+        from .managed import create
+
+        return create.plan_absent(request)
     _check_name(request.path)
     if not os.path.lexists(request.path):
         return _plan_finish(request.path)

@@ -65,11 +65,16 @@ class EditRequest:
 
 def plan_edit(request: EditRequest) -> Plan:
     """Change only what differs. Raises ReadOnlyDisk, OutOfRange, UnsupportedDisk, …"""
+    if request.access.is_managed(request.path):
+        # Imported here, as it needs what plain disks do not.
+        from .managed import data
+
+        return data.plan_edit(request)
     with request.access.open(request.path) as disk:
         before = inspect(disk)
         entries, dropped = _metadata_changes(request, disk, before)
         place = _first_difference(request, disk)
-        result, stale = _read(request, disk)
+        result, stale = read_bytes(request, disk)
     if place is not None:
         with request.access.open(request.path, writable=True):
             pass  # whatever forbids it is told now, in check mode too
@@ -84,7 +89,7 @@ def plan_edit(request: EditRequest) -> Plan:
     def apply() -> Result:
         written = _write(request) if place is not None else 0
         if stale:
-            _fetch(request)
+            fetch(request)
         if entries or dropped:
             set_metadata(request.path, entries, remove=dropped)
         with request.access.open(request.path) as disk:
@@ -142,7 +147,7 @@ def _write(request: EditRequest) -> int:
     return written
 
 
-def _read(request: EditRequest, disk: AnyDisk) -> tuple[Result, bool]:
+def read_bytes(request: EditRequest, disk: AnyDisk) -> tuple[Result, bool]:
     """(what the result says, whether the file `dest` has to be written)."""
     if request.writes or (request.length is None and request.dest is None):
         return {}, False
@@ -189,7 +194,7 @@ def _differs(dest: str, disk: AnyDisk, offset: int, length: int) -> bool:
         return compare(there, SliceDevice(disk, offset, length)) is not None
 
 
-def _fetch(request: EditRequest) -> None:
+def fetch(request: EditRequest) -> None:
     """The file `dest`, whole or not at all."""
     dest = request.dest or ""
     temporary = dest + TEMPORARY_SUFFIX

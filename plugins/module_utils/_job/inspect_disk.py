@@ -13,6 +13,7 @@ from .._device.errors import InvalidRequest
 from .._device.extent import Kind, merge
 from .._device.raw import RawDevice
 from .._guest.volumes import list_volumes
+from .._transport.datastore import DatastoreDevice
 from .._vmdk.opening.disk import Disk
 from .._vmdk.opening.info import describe
 
@@ -42,6 +43,11 @@ def inspect(
 def _facts(disk: AnyDisk) -> Result:
     if isinstance(disk, Disk):
         return describe(disk)
+    if isinstance(disk, DatastoreDevice):
+        # Imported here, as it needs a library that plain disks do not.
+        from .managed.describe import describe_with_users
+
+        return describe_with_users(disk)
     facts: Result = {"path": disk.name, "disk_type": disk_type_of(disk), "size": disk.size}
     if isinstance(disk, RawDevice):
         facts["allocated"] = disk.size if disk.file.is_block_device else disk.file.allocated()
@@ -71,4 +77,4 @@ def disk_type_of(disk: AnyDisk) -> str:
 
 def is_point(disk: AnyDisk) -> t.TypeGuard[PointDevice]:
     """Whether it is a disk in a restore point."""
-    return not isinstance(disk, (Disk, RawDevice))
+    return not isinstance(disk, (Disk, RawDevice, DatastoreDevice))

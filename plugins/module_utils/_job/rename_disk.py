@@ -34,6 +34,11 @@ class RenameRequest:
 
 def plan_rename(request: RenameRequest) -> Plan:
     """Nothing to do where `src` is gone and `dest` is there. Raises DiskExists, UnsafePath."""
+    if request.access.is_managed(request.src) or request.access.is_managed(request.dest):
+        # Imported here, as it needs what plain disks do not.
+        from .managed import rename
+
+        return rename.plan_rename(request)
     src, dest = _hosted(request, request.src), destination(_hosted(request, request.dest))
     if not os.path.lexists(src) or os.path.realpath(src) == dest:
         return _plan_done(request, dest)

@@ -43,6 +43,11 @@ class ResizeRequest:
 
 def plan_resize(request: ResizeRequest) -> Plan:
     """Nothing to do for a disk of that size whose volume fills it."""
+    if request.access.is_managed(request.path):
+        # Imported here, as it needs what plain disks do not.
+        from .managed import resize
+
+        return resize.plan_resize(request)
     if request.access.parse(request.path).road is not Road.VMDK:
         raise InvalidRequest("only a VMDK is resized here", path=request.path)
     with _work_place(request), request.access.open(request.path) as disk:

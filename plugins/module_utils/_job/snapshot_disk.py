@@ -59,6 +59,14 @@ def plan_present(request: SnapshotRequest) -> Plan:
     return plan_linked(link)
 
 
+def plan_managed(request: SnapshotRequest, state: str) -> Plan:
+    """The same for disks of vSphere: first-class disks have snapshots of their own."""
+    # Imported here, as it needs what plain disks do not.
+    from .managed.first_class import plan_first_class_snapshot
+
+    return plan_first_class_snapshot(request, state)
+
+
 def plan_absent(request: SnapshotRequest) -> Plan:
     """Commit the child into the disk; no child is fine."""
     path = _hosted(request, request.path)

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import typing as t
 
-from .._vmdk.descriptor.types import ADAPTER_TYPES, FLAT_TYPES
+from .._device.errors import InvalidRequest
+from .._vmdk.descriptor.types import ADAPTER_TYPES, CREATABLE_TYPES, FLAT_TYPES
 from .._vmdk.extents.layout import DiskSpec
+
+MANAGED_TYPES = ("thin", "thick", "eagerZeroedThick")
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,3 +38,12 @@ def disk_spec(
     return DiskSpec(
         size, disk_type, metadata=kept, preallocate=disk_type in FLAT_TYPES and not thin, **optional
     )
+
+
+def refuse_managed_type(disk_type: str | None) -> None:
+    """Raises InvalidRequest for what only a disk on a datastore can be."""
+    if disk_type in MANAGED_TYPES:
+        raise InvalidRequest(
+            f"disk_type {disk_type} is for managed disks ([datastore] path)",
+            expected=f"one of {', '.join(CREATABLE_TYPES)} for a disk in files",
+        )

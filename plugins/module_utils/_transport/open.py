@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from .._device.errors import TransportUnavailable
+from .._device.errors import ReadOnlyDisk, TransportUnavailable
+from .datastore import open_datastore
 from .file import open_file
 from .reference import Reference, Road
 
@@ -16,15 +17,29 @@ if t.TYPE_CHECKING:
 
     from .._device.raw import RawDevice
     from .._vmdk.opening.disk import Disk
+    from .._vsphere.target import VCenter
+    from .datastore import DatastoreDevice
 
 
 def open_disk(
-    reference: Reference, *, writable: bool = False, allow_outside: Sequence[str] = ()
-) -> Disk | RawDevice:
+    reference: Reference,
+    *,
+    writable: bool = False,
+    allow_outside: Sequence[str] = (),
+    vcenter: VCenter | None = None,
+) -> Disk | RawDevice | DatastoreDevice:
     """The device behind a reference that is not a restore point. Raises DiskError."""
     if reference.road in (Road.VMDK, Road.RAW):
         return open_file(reference, writable=writable, allow_outside=allow_outside)
+    if reference.road is Road.DATASTORE and vcenter is not None:
+        if writable:
+            raise ReadOnlyDisk(
+                "the content of a managed disk cannot be changed in place",
+                path=reference.text,
+                hint="Clone it to a file on this host, change that, and clone it back.",
+            )
+        return open_datastore(vcenter, reference.text)
     raise TransportUnavailable(
-        f"this release opens no disk on a {reference.road.value} ({reference.text})",
+        f"no disk on a {reference.road.value} is opened here ({reference.text})",
         hint="Copy the disk to a file on this host first.",
     )

@@ -43,7 +43,7 @@ class Reference(t.NamedTuple):
 
 def parse(text: str, *, has_repository: bool = False) -> Reference:
     """Which kind of disk `text` names. Raises BadReference with all forms there are."""
-    if re.match(r"\[[^\]]+\]", text):
+    if is_on_datastore(text):
         return Reference(Road.DATASTORE, text)
     scheme = _SCHEME.match(text)
     if scheme:
@@ -58,6 +58,11 @@ def parse(text: str, *, has_repository: bool = False) -> Reference:
     if not path.strip() or "\0" in path:
         raise _bad(text, "is no name of a disk")
     return Reference(_file_road(path), path)
+
+
+def is_on_datastore(text: str) -> bool:
+    """Whether the text means a managed disk, well named or not."""
+    return re.match(r"\[[^\]]+\]", text) is not None
 
 
 def _looks_like_point(path: str) -> bool:

@@ -187,9 +187,16 @@ def test_a_reference_that_fits_nothing_lists_the_forms(modules, reference):
         assert form in failed["msg"]
 
 
-@pytest.mark.parametrize("reference", ["[datastore1] web01/web01.vmdk", "nbd://host:10809/x"])
-def test_roads_that_this_release_does_not_have(modules, reference):
-    assert modules.fail("vmdk_info", path=reference)["error"]["kind"] == "TransportUnavailable"
+def test_a_road_that_this_release_does_not_have(modules):
+    failed = modules.fail("vmdk_info", path="nbd://host:10809/x")
+    assert failed["error"]["kind"] == "TransportUnavailable"
+
+
+def test_a_managed_disk_without_a_vcenter(modules, monkeypatch):
+    for variable in ("VMWARE_HOST", "VMWARE_USER", "VMWARE_PASSWORD"):
+        monkeypatch.delenv(variable, raising=False)
+    failed = modules.fail("vmdk_info", path="[datastore1] web01/web01.vmdk")
+    assert "the option hostname and username and password must be given" in failed["msg"]
 
 
 def test_a_vmdk_under_another_name_is_not_read_as_raw(modules, disk, tmp_path):

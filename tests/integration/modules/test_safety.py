@@ -188,3 +188,15 @@ def test_missing_folder_is_foreseen(modules, disk, tmp_path):
         ):
             failed = modules.fail(module, check_mode, **wanted)
             assert str(Path(nowhere)) in failed["msg"]
+
+
+def test_a_restore_into_the_repository_itself_is_refused(modules, disk, repository, digest_of_tree):
+    modules.vmdk_backup(path=disk, **repository)
+    before = digest_of_tree(Path(repository["repository"]))
+    for name in ("packs/web01.vmdk", "web01.img"):
+        dest = Path(repository["repository"], name)
+        failed = modules.fail(
+            "vmdk_restore", restore_point="web01@latest", dest=dest, force=True, **repository
+        )
+        assert "into the repository itself" in failed["msg"]
+    assert digest_of_tree(Path(repository["repository"])) == before

@@ -220,5 +220,5 @@ def test_packs_without_any_configuration_are_no_place_for_a_new_repository(eithe
     either.back_up(b"x" * 100)
     for name in ("repo.json", "spare/repo.json"):
         (Path(either.url) / name).unlink()
-    with pytest.raises(RepositoryDamaged, match="there are backups here, but repo.json is missing"):
+    with pytest.raises(RepositoryDamaged, match=r"here, but repo\.json is missing"):
         either.open()

@@ -1,0 +1,202 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: BSD-2-Clause
+# Private to vdisk.lifecycle: not an API for other collections.
+"""A managed disk of a given size: created, grown, or deleted."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..._device.errors import DiskExists, InvalidRequest
+from ..._device.units import human_size
+from ..._vmdk.life.metadata import canonical_uuid, check_key
+from ..._vsphere.disks import VirtualDisks, in_kib
+from ..._vsphere.fcd import is_first_class
+from ..plan import Plan, nothing_to_do
+from ..spec import MANAGED_TYPES
+from .describe import EAGER, THIN
+from .work import ManagedDisk, look, note_eager, refuse_child, refuse_used, replace, settled
+
+if t.TYPE_CHECKING:
+    from ..._vsphere.paths import Place
+    from ..create_disk import CreateRequest
+    from ..plan import Result
+
+ADAPTERS = ("ide", "buslogic", "lsilogic")
+
+
+def plan_present(request: CreateRequest) -> Plan:
+    """Create what is missing, grow what is too small. Folders that are missing are made."""
+    if is_first_class(request.path):
+        from .first_class import plan_first_class_present
+
+        return plan_first_class_present(request)
+    check_type(request.disk_type)
+    _check_options(request)
+    return settled(
+        request.access,
+        request.path,
+        lambda disk: _existing(request, disk) if disk.is_there else _new(request, disk),
+    )
+
+
+def check_type(disk_type: str | None) -> None:
+    """Raises InvalidRequest."""
+    if disk_type is not None and disk_type not in MANAGED_TYPES:
+        raise InvalidRequest(
+            f"disk_type {disk_type} is for disks in files of a host",
+            expected=f"one of {', '.join(MANAGED_TYPES)} for a managed disk",
+        )
+
+
+def _check_options(request: CreateRequest) -> None:
+    """What a hosted disk has and vSphere decides by itself."""
+    if request.hw_version is not None:
+        raise InvalidRequest(
+            "the hw_version of a managed disk is the host's choice", hint="Leave it out."
+        )
+    if request.adapter_type not in (None, *ADAPTERS):
+        raise InvalidRequest(
+            f"vSphere makes no managed disk for adapter_type {request.adapter_type}",
+            expected=f"one of {', '.join(ADAPTERS)}",
+        )
+    refuse_keys(request.metadata)
+    if request.size is not None:
+        in_kib(request.size)
+
+
+def refuse_keys(metadata: t.Iterable[str]) -> None:
+    """Raises InvalidRequest."""
+    others = [key for key in metadata if check_key(key).lower() != "uuid"]
+    if others:
+        raise InvalidRequest(
+            "of the data base of a managed disk, only the uuid can be set",
+            found=", ".join(sorted(others)),
+            hint="vSphere keeps the rest itself.",
+        )
+
+
+def _new(request: CreateRequest, disk: ManagedDisk) -> Plan:
+    if request.size is None:
+        raise InvalidRequest("there is no disk yet; to create it, say its size", path=request.path)
+    disk_type, size = request.disk_type or THIN, request.size
+    after: Result = {"path": str(disk.place), "disk_type": disk_type, "size": size}
+
+    def make(place: Place) -> None:
+        disks = VirtualDisks(disk.session)
+        disks.create(place, size, disk_type, request.adapter_type or "lsilogic")
+        uuid = _wanted_uuid(request)
+        if uuid is not None:
+            disks.set_uuid(place, uuid)
+        if disk_type == EAGER:
+            note_eager(disk, place)
+
+    def apply() -> Result:
+        replace(disk, make)
+        return {"disk": disk.describe()}
+
+    return Plan(before={}, after=after, result={"disk": after}, apply=apply)
+
+
+def _existing(request: CreateRequest, disk: ManagedDisk) -> Plan:
+    before = disk.describe()
+    _check_facts(request, before)
+    size, uuid = _new_size(request, before), _wanted_uuid(request)
+    if uuid is not None and uuid.lower() == str(before["uuid"]).lower():
+        uuid = None
+    if size is None and uuid is None:
+        return nothing_to_do(before, {"disk": before})
+    refuse_child(before, "grow it")
+    refuse_used(disk, "grow it" if size is not None else "change its uuid")
+    kept = {key: before[key] for key in ("path", "disk_type", "chain", "metadata")}
+    after: Result = {**kept, "uuid": uuid or before["uuid"], "size": size or before["size"]}
+
+    def apply() -> Result:
+        disks = VirtualDisks(disk.session)
+        if uuid is not None:
+            disks.set_uuid(disk.place, uuid)
+        if size is not None:
+            disks.extend(disk.place, size, eager_zero=before["disk_type"] == EAGER)
+        if uuid is not None and before["disk_type"] == EAGER:
+            note_eager(disk, disk.place)
+        return {"disk": disk.describe()}
+
+    return Plan(before=before, after=after, result={"disk": after}, apply=apply)
+
+
+def _check_facts(request: CreateRequest, before: Result) -> None:
+    if request.disk_type not in (None, before["disk_type"]):
+        raise DiskExists(
+            "is there already, of another type",
+            path=before["path"],
+            found=before["disk_type"],
+            expected=request.disk_type,
+            hint="Convert it with vdisk.lifecycle.vmdk_convert.",
+        )
+    if request.adapter_type not in (None, str(before["adapter_type"]).lower()):
+        raise InvalidRequest(
+            "the adapter_type of a managed disk cannot be changed",
+            path=before["path"],
+            found=before["adapter_type"],
+            expected=request.adapter_type,
+            hint="Attach it to the controller that you want: vSphere does not mind.",
+        )
+
+
+def _new_size(request: CreateRequest, before: Result) -> int | None:
+    if request.size is None or request.size == before["size"]:
+        return None
+    check_growth(before, request.size)
+    return request.size
+
+
+def check_growth(before: Result, size: int) -> None:
+    """Raises InvalidRequest rather than shrink."""
+    in_kib(size)
+    if size < before["size"]:
+        raise InvalidRequest(
+            "the disk is larger than asked for, and disks are never cut",
+            path=before["path"],
+            found=f"{before['size']} bytes ({human_size(before['size'])})",
+            expected=f"{size} bytes ({human_size(size)})",
+            hint="Ask for its present size, or copy its content to a new, smaller disk.",
+        )
+
+
+def _wanted_uuid(request: CreateRequest) -> str | None:
+    for value in request.metadata.values():  # there is no other key
+        return canonical_uuid(value)
+    return None
+
+
+def plan_absent(request: CreateRequest) -> Plan:
+    """Delete the disk with its extents; its folder stays. Also what a killed job has left."""
+    if is_first_class(request.path):
+        from .first_class import plan_first_class_absent
+
+        return plan_first_class_absent(request)
+    disk = look(request.access, request.path)
+    files = _files(disk)
+    if not files:
+        return nothing_to_do({}, {"removed": []})
+    if disk.is_there:
+        refuse_used(disk, "delete it")
+
+    def apply() -> Result:
+        disks = VirtualDisks(disk.session)
+        for place in [*disk.leftovers(), *([disk.place] if disk.is_there else [])]:
+            disks.delete(place)
+        return {"removed": files}
+
+    return Plan(
+        before={"files": files}, after={"files": []}, result={"removed": files}, apply=apply
+    )
+
+
+def _files(disk: ManagedDisk) -> list[str]:
+    leftovers = [str(place) for place in disk.leftovers()]
+    if not disk.is_there:
+        return leftovers
+    extents = disk.device().descriptor.extents
+    names = [line.name for line in extents if line.name is not None and "://" not in line.name]
+    return [str(disk.place), *(str(disk.place.named(name)) for name in names), *leftovers]

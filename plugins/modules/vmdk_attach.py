@@ -236,12 +236,12 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     VSPHERE_SPEC,
     VmdkModule,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.free_slot import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.shared import (
+    shared_session,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.machine.free_slot import (
     KINDS,
     Wanted,
-)
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.shared import (
-    shared_session,
 )
 
 

@@ -267,7 +267,9 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     VSPHERE_SPEC,
     VmdkModule,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.inventory import Selection
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.inventory.inventory import (
+    Selection,
+)
 
 NAMES = ("name", "cluster", "host", "folder", "resource_pool", "datastore", "tag")
 

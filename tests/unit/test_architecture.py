@@ -53,6 +53,15 @@ ROOMS = {  # inside these too: each room, and those it may import
         "copy": {"access", "catalog", "format", "read", "store", "write"},
         "keep": {"access", "format", "store"},
     },
+    "_vsphere": {
+        "connection": set(),
+        "machine": {"connection"},
+        "inventory": {"connection", "machine"},
+        "disks": {"connection", "machine"},
+        "snapshots": {"connection", "machine", "disks"},
+        "changes": {"connection", "machine", "snapshots"},
+        "vmconfig": {"connection", "machine", "inventory"},
+    },
 }
 FILES = sorted(ENGINE.glob("_*/**/*.py"))
 

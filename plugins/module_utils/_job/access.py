@@ -13,7 +13,7 @@ import typing as t
 from .._device.errors import InvalidRequest, TransportUnavailable
 from .._transport.open import open_disk
 from .._transport.reference import Reference, Road, is_on_datastore, parse
-from .._vsphere.target import from_options
+from .._vsphere.connection.target import from_options
 from .key_file import secrets_of
 
 if t.TYPE_CHECKING:
@@ -26,7 +26,7 @@ if t.TYPE_CHECKING:
     from .._repository.repository import Repository
     from .._transport.datastore import DatastoreDevice
     from .._vmdk.opening.disk import Disk
-    from .._vsphere.target import VCenter
+    from .._vsphere.connection.target import VCenter
 
     AnyDisk = Disk | RawDevice | DatastoreDevice | PointDevice
 

@@ -10,20 +10,20 @@ import functools
 import itertools
 import typing as t
 
-from .._vsphere import libraries
-from .._vsphere.collect import collect
-from .._vsphere.inventory import select
-from .._vsphere.protect import PATHS, examine
-from .._vsphere.rest import Rest
-from .._vsphere.session import open_session
-from .._vsphere.tags import Tags
+from .._vsphere.connection import libraries
+from .._vsphere.connection.collect import collect
+from .._vsphere.connection.rest import Rest
+from .._vsphere.connection.session import open_session
+from .._vsphere.inventory.inventory import select
+from .._vsphere.inventory.protect import PATHS, examine
+from .._vsphere.inventory.tags import Tags
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .._vsphere.inventory import Chosen, Selection
-    from .._vsphere.session import Session
-    from .._vsphere.target import VCenter
+    from .._vsphere.connection.session import Session
+    from .._vsphere.connection.target import VCenter
+    from .._vsphere.inventory.inventory import Chosen, Selection
     from .plan import Result
 
     # What more is known of some VMs, by moref.

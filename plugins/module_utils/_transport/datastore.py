@@ -23,10 +23,10 @@ if t.TYPE_CHECKING:
 
     from .._device.device import BlockDevice
     from .._device.progress import Progress
-    from .._vsphere.folder import DatastoreFiles
-    from .._vsphere.paths import Place
-    from .._vsphere.session import Session
-    from .._vsphere.target import VCenter
+    from .._vsphere.connection.session import Session
+    from .._vsphere.connection.target import VCenter
+    from .._vsphere.disks.folder import DatastoreFiles
+    from .._vsphere.disks.paths import Place
 
 SECTOR = 512
 PIECE = 2 << 20  # bytes sent at once
@@ -79,10 +79,10 @@ class DatastoreDevice(Device):
 
 def open_datastore(vcenter: VCenter, text: str) -> DatastoreDevice:
     """The disk named `[datastore] path/disk.vmdk` or `[datastore] fcd:NAME`. Raises DiskError."""
-    from .._vsphere.fcd import parse_first_class, place_of_disk
-    from .._vsphere.folder import DatastoreFiles
-    from .._vsphere.paths import parse_disk
-    from .._vsphere.shared import shared_session
+    from .._vsphere.connection.shared import shared_session
+    from .._vsphere.disks.fcd import parse_first_class, place_of_disk
+    from .._vsphere.disks.folder import DatastoreFiles
+    from .._vsphere.disks.paths import parse_disk
 
     is_first_class = parse_first_class(text) is not None
     if not is_first_class:
@@ -110,7 +110,7 @@ def read_descriptor(files: DatastoreFiles, place: Place) -> Descriptor:
 
 def refuse_running(session: Session, place: Place, descriptor: Descriptor) -> None:
     """Raises DiskInUse where a machine that runs has the disk, or stands on it."""
-    from .._vsphere.users import running, users_of
+    from .._vsphere.disks.users import running, users_of
 
     found = running(users_of(session, place, descriptor.get("ddb.uuid")))
     if found:

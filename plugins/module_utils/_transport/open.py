@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
 
     from .._device.raw import RawDevice
     from .._vmdk.opening.disk import Disk
-    from .._vsphere.target import VCenter
+    from .._vsphere.connection.target import VCenter
     from .datastore import DatastoreDevice
 
 

@@ -6,8 +6,12 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.session import open_session
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.target import VCenter
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.session import (
+    open_session,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.target import (
+    VCenter,
+)
 
 # modules.vmdk_vm_info(…), in a process of its own
 from ansible_collections.vdisk.lifecycle.tests.integration.modules.conftest import (  # noqa: F401

@@ -10,22 +10,38 @@ import typing as t
 
 import pytest
 
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes import Tracker
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.collect import collect
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.journal import Journal
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.libraries import vim
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.quiesce import (
-    CRASH_CONSISTENT,
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes.changes import (
+    Tracker,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.removal import Patience
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.session import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.collect import (
+    collect,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.libraries import (
+    vim,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.session import (
     Session,
     open_session,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots import snapshot
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.target import VCenter
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.tasks import wait
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.tree import all_snapshots
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.target import (
+    VCenter,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.tasks import wait
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.machine.tree import (
+    all_snapshots,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.journal import (
+    Journal,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.quiesce import (
+    CRASH_CONSISTENT,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.removal import (
+    Patience,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.snapshots import (
+    snapshot,
+)
 from ansible_collections.vdisk.lifecycle.tests.simulator.fixtures import (
     Vcenter,
     simulator,

@@ -15,9 +15,15 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.managed.attac
     AttachRequest,
     plan_detached,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere import attach as attaching
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.session import open_session
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.target import VCenter
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.session import (
+    open_session,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.target import (
+    VCenter,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.disks import (
+    attach as attaching,
+)
 from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.attaching import kill_after
 
 PVSCSI = vim.vm.device.ParaVirtualSCSIController

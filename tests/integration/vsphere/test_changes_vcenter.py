@@ -11,12 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere import areas, changes
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.libraries import vim
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.tasks import wait
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.tracking import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes import areas, changes
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes.tracking import (
     enable_tracking,
 )
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.libraries import (
+    vim,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.tasks import wait
 from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.lifecycle import (
     QUICK,
     Copy,

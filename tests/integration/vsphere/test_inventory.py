@@ -10,13 +10,15 @@ import pytest
 from pyVmomi import vim
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device import errors
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.inventory import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.rest import Rest
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.session import (
+    open_session,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.inventory.inventory import (
     Selection,
     select,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.rest import Rest
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.session import open_session
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.tags import Tags
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.inventory.tags import Tags
 
 ALL = {"web01", "db01", "files01", "debian-template", "proxy01"}
 

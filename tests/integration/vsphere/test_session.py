@@ -18,14 +18,20 @@ import pytest
 from pyVmomi import vim
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device import errors
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere import session as sessions
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere import tasks, wire
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.collect import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection import (
+    session as sessions,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection import tasks, wire
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.collect import (
     collect,
     properties,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.errors import fault_name
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.session import open_session
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.errors import (
+    fault_name,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.session import (
+    open_session,
+)
 
 
 def machine(session, name="web01"):

@@ -20,13 +20,17 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     UnsupportedDisk,
     VSphereFault,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.preflight import Limits
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.quiesce import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.preflight import (
+    Limits,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.quiesce import (
     CRASH_CONSISTENT,
     Level,
     Quiesce,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots import snapshot
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.snapshots import (
+    snapshot,
+)
 from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.lifecycle import (
     OURS,
     QUICK,
@@ -273,7 +277,9 @@ def test_a_template(at_work):
 
 
 def test_a_method_that_somebody_disabled(at_work, monkeypatch):
-    from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere import preflight
+    from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots import (
+        preflight,
+    )
 
     real = preflight.properties
 

@@ -15,27 +15,38 @@ import time
 import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import DiskError
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere import wire
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.attach import attach, detach
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes import Tracker
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.libraries import vim
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.machine import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes.changes import (
+    Tracker,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection import wire
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.libraries import (
+    vim,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.tasks import wait
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.disks.attach import (
+    attach,
+    detach,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.machine.machine import (
     NONPERSISTENT,
     ManagedFile,
     find_attached,
     look_at,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.naming import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.naming import (
     description,
     snapshot_name,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.quiesce import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.quiesce import (
     CRASH_CONSISTENT,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.removal import Patience
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots import snapshot
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.sweep import sweep
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.tasks import wait
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.removal import (
+    Patience,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.snapshots import (
+    snapshot,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.sweep import sweep
 from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.lifecycle import (
     OURS,
     QUICK,

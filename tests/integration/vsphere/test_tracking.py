@@ -8,15 +8,21 @@ import dataclasses
 
 import pytest
 
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes import Tracker
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.libraries import vim
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.quiesce import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes.changes import (
+    Tracker,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes.tracking import (
+    enable_tracking,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.libraries import (
+    vim,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.tasks import wait
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.quiesce import (
     CRASH_CONSISTENT,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots import snapshot
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.tasks import wait
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.tracking import (
-    enable_tracking,
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.snapshots import (
+    snapshot,
 )
 from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.lifecycle import (
     QUICK,

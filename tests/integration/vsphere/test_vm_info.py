@@ -13,9 +13,15 @@ from pyVim.task import WaitForTask
 from pyVmomi import vim
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.list_vms import list_vms
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere import session as sessions
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.inventory import Selection
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.target import VCenter
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection import (
+    session as sessions,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.target import (
+    VCenter,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.inventory.inventory import (
+    Selection,
+)
 
 MACHINE = {
     "name",

@@ -15,11 +15,15 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     ObjectNotFound,
     UnsupportedDisk,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.libraries import vim
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.policies import Policies
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.rest import Rest
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.tags import Tags
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.tasks import wait
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.libraries import (
+    vim,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.rest import Rest
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.tasks import wait
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.inventory.policies import (
+    Policies,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.inventory.tags import Tags
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.vmconfig.compare import (
     differences,
 )

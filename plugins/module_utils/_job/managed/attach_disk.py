@@ -9,20 +9,21 @@ import dataclasses
 import typing as t
 
 from ..._device.errors import DiskInUse, InvalidRequest
-from ..._vsphere.attach import attach, change_mode, detach, disk_at, slot_on_controller
-from ..._vsphere.fcd import attach_first_class, detach_first_class
-from ..._vsphere.free_slot import Wanted, find_slot
-from ..._vsphere.guestdisk import api_uuid, names_in_guest
-from ..._vsphere.machine import look_at
+from ..._vsphere.disks.attach import attach, change_mode, detach, disk_at, slot_on_controller
+from ..._vsphere.disks.fcd import attach_first_class, detach_first_class
+from ..._vsphere.disks.guestdisk import names_in_guest
+from ..._vsphere.machine.free_slot import Wanted, find_slot
+from ..._vsphere.machine.machine import look_at
+from ..._vsphere.machine.uuids import api_uuid
 from ..plan import Plan, Result, nothing_to_do
 from . import attach_rules as rules
 from .attach_scene import Scene, is_encrypted, look, with_uuid
 
 if t.TYPE_CHECKING:
-    from ..._vsphere.fcd import FirstClassDisk
-    from ..._vsphere.free_slot import Slot
-    from ..._vsphere.machine import Attached, Machine
-    from ..._vsphere.session import Session
+    from ..._vsphere.connection.session import Session
+    from ..._vsphere.disks.fcd import FirstClassDisk
+    from ..._vsphere.machine.free_slot import Slot
+    from ..._vsphere.machine.machine import Attached, Machine
 
 PERSISTENT = "persistent"
 MODES = (PERSISTENT, "independent_persistent", "independent_nonpersistent")

@@ -8,13 +8,13 @@ from __future__ import annotations
 import typing as t
 
 from ..._device.errors import DiskInUse, InvalidRequest, TransportUnavailable
-from ..._vsphere.collect import properties
-from ..._vsphere.holders import holders
-from ..._vsphere.machine import NONPERSISTENT
+from ..._vsphere.connection.collect import properties
+from ..._vsphere.disks.holders import holders
+from ..._vsphere.machine.machine import NONPERSISTENT
 
 if t.TYPE_CHECKING:
-    from ..._vsphere.machine import Attached, Machine, ManagedFile
-    from ..._vsphere.session import Session
+    from ..._vsphere.connection.session import Session
+    from ..._vsphere.machine.machine import Attached, Machine, ManagedFile
 
 VSAN, NFS = "vsan", ("NFS", "NFS41")  # as summary.type of a datastore has them
 

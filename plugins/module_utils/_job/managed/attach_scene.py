@@ -11,17 +11,17 @@ import typing as t
 
 from ..._device.errors import DiskError
 from ..._vmdk.descriptor.support import is_encrypted as names_keys
-from ..._vsphere.fcd import no_such_disk, parse_first_class, place_of_first_class
-from ..._vsphere.folder import DatastoreFiles
-from ..._vsphere.machine import ManagedFile, find_attached, frozen_disks_of, look_at
-from ..._vsphere.named_vm import find_vm
-from ..._vsphere.paths import find_place, parse_disk
+from ..._vsphere.disks.fcd import no_such_disk, parse_first_class, place_of_first_class
+from ..._vsphere.disks.folder import DatastoreFiles
+from ..._vsphere.disks.paths import find_place, parse_disk
+from ..._vsphere.inventory.named_vm import find_vm
+from ..._vsphere.machine.machine import ManagedFile, find_attached, frozen_disks_of, look_at
 
 if t.TYPE_CHECKING:
-    from ..._vsphere.fcd import FirstClassDisk
-    from ..._vsphere.machine import Attached, Machine
-    from ..._vsphere.paths import Place
-    from ..._vsphere.session import Session
+    from ..._vsphere.connection.session import Session
+    from ..._vsphere.disks.fcd import FirstClassDisk
+    from ..._vsphere.disks.paths import Place
+    from ..._vsphere.machine.machine import Attached, Machine
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ..._device.extent import Extent, Kind, pieces
 from ..._device.pipeline import ordered_map
 from ..._device.zeros import is_zero
 from ..._transport.datastore import refuse_running
-from ..._vsphere.disks import VirtualDisks, cannot
+from ..._vsphere.disks.disks import VirtualDisks, cannot
 from ..plan import Plan, nothing_to_do
 from ..spec import MANAGED_TYPES
 from .describe import THIN

@@ -9,7 +9,7 @@ import typing as t
 
 from ..._device.errors import InvalidRequest, UnsupportedDisk
 from ..._device.transfer import Transfer
-from ..._vsphere.disks import VirtualDisks, cannot
+from ..._vsphere.disks.disks import VirtualDisks, cannot
 from ..plan import Plan, nothing_to_do
 from .copy import SERVER, SERVER_REASON, adapter_of
 from .create import check_type
@@ -26,7 +26,7 @@ from .work import (
 )
 
 if t.TYPE_CHECKING:
-    from ..._vsphere.paths import Place
+    from ..._vsphere.disks.paths import Place
     from ..convert_disk import ConvertRequest
     from ..plan import Result
 

@@ -13,7 +13,7 @@ from ..._device.slice import SliceDevice
 from ..._device.transfer import Transfer
 from ..._transport.datastore import DatastoreDevice, plain_extent, refuse_running, upload
 from ..._vmdk.life.metadata import canonical_uuid
-from ..._vsphere.disks import KIB, VirtualDisks
+from ..._vsphere.disks.disks import KIB, VirtualDisks
 from ..copy_disk import recorded_facts
 from ..inspect_disk import is_point
 from ..plan import Plan, nothing_to_do
@@ -23,7 +23,7 @@ from .describe import EAGER, THICK, describe_managed
 from .work import ManagedDisk, label_of, note_eager, percentages, refuse_used, replace, settled
 
 if t.TYPE_CHECKING:
-    from ..._vsphere.paths import Place
+    from ..._vsphere.disks.paths import Place
     from ..access import AnyDisk
     from ..copy_disk import CopyRequest
     from ..plan import Result

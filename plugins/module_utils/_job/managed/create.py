@@ -10,15 +10,15 @@ import typing as t
 from ..._device.errors import DiskExists, InvalidRequest
 from ..._device.units import human_size
 from ..._vmdk.life.metadata import canonical_uuid, check_key
-from ..._vsphere.disks import VirtualDisks, in_kib
-from ..._vsphere.fcd import is_first_class
+from ..._vsphere.disks.disks import VirtualDisks, in_kib
+from ..._vsphere.disks.fcd import is_first_class
 from ..plan import Plan, nothing_to_do
 from ..spec import MANAGED_TYPES
 from .describe import EAGER, THIN
 from .work import ManagedDisk, look, note_eager, refuse_child, refuse_used, replace, settled
 
 if t.TYPE_CHECKING:
-    from ..._vsphere.paths import Place
+    from ..._vsphere.disks.paths import Place
     from ..create_disk import CreateRequest
     from ..plan import Result
 

@@ -9,7 +9,7 @@ import typing as t
 
 from ..._device.errors import InvalidRequest, ReadOnlyDisk
 from ..._vmdk.life.metadata import canonical_uuid
-from ..._vsphere.disks import VirtualDisks
+from ..._vsphere.disks.disks import VirtualDisks
 from ..edit_disk import fetch, read_bytes
 from ..plan import Plan
 from .create import refuse_keys

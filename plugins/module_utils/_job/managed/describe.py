@@ -9,14 +9,14 @@ import typing as t
 
 from ..._transport.datastore import DatastoreDevice, read_descriptor
 from ..._vmdk.descriptor.types import VMFS
-from ..._vsphere.browse import find_disks
-from ..._vsphere.fcd import is_first_class
-from ..._vsphere.users import users_of
+from ..._vsphere.disks.browse import find_disks
+from ..._vsphere.disks.fcd import is_first_class
+from ..._vsphere.disks.users import users_of
 from ..spec import MANAGED_TYPES
 
 if t.TYPE_CHECKING:
     from ..._vmdk.descriptor.descriptor import Descriptor
-    from ..._vsphere.browse import FoundDisk
+    from ..._vsphere.disks.browse import FoundDisk
     from ..plan import Result
 
 THIN, THICK, EAGER = MANAGED_TYPES

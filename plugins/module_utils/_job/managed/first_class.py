@@ -11,12 +11,12 @@ import typing as t
 
 from ..._device.errors import DiskExists, DiskInUse, InvalidRequest
 from ..._transport.datastore import DatastoreDevice, read_descriptor
-from ..._vsphere import fcd
-from ..._vsphere.folder import DatastoreFiles
-from ..._vsphere.holders import holders
-from ..._vsphere.machine import ManagedFile
-from ..._vsphere.paths import parse_disk
-from ..._vsphere.shared import shared_session
+from ..._vsphere.connection.shared import shared_session
+from ..._vsphere.disks import fcd
+from ..._vsphere.disks.folder import DatastoreFiles
+from ..._vsphere.disks.holders import holders
+from ..._vsphere.disks.paths import parse_disk
+from ..._vsphere.machine.machine import ManagedFile
 from ..plan import Plan, nothing_to_do
 from .create import check_growth, check_type
 from .describe import THIN, describe_managed
@@ -24,8 +24,8 @@ from .describe import THIN, describe_managed
 if t.TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..._vsphere.paths import Place
-    from ..._vsphere.session import Session
+    from ..._vsphere.connection.session import Session
+    from ..._vsphere.disks.paths import Place
     from ..access import Access
     from ..create_disk import CreateRequest
     from ..plan import Result

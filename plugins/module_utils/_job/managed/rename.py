@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..._device.errors import DiskExists, DiskNotFound, InvalidRequest
-from ..._vsphere.disks import VirtualDisks
+from ..._vsphere.disks.disks import VirtualDisks
 from ..plan import Plan, nothing_to_do
 from .work import ManagedDisk, label_of, look, percentages, refuse_child, refuse_used, settled
 

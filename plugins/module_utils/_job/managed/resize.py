@@ -8,8 +8,8 @@ from __future__ import annotations
 import typing as t
 
 from ..._device.errors import InvalidRequest
-from ..._vsphere.disks import VirtualDisks
-from ..._vsphere.fcd import is_first_class
+from ..._vsphere.disks.disks import VirtualDisks
+from ..._vsphere.disks.fcd import is_first_class
 from ..plan import Plan, nothing_to_do
 from .create import check_growth
 from .describe import EAGER

@@ -24,12 +24,12 @@ from ..._device.errors import (
     InvalidRequest,
 )
 from ..._transport.datastore import DatastoreDevice, read_descriptor
-from ..._vsphere.browse import find_disks
-from ..._vsphere.disks import VirtualDisks
-from ..._vsphere.folder import DatastoreFiles
-from ..._vsphere.paths import Place, find_place, parse_disk
-from ..._vsphere.shared import shared_session
-from ..._vsphere.users import refuse_users, users_of
+from ..._vsphere.connection.shared import shared_session
+from ..._vsphere.disks.browse import find_disks
+from ..._vsphere.disks.disks import VirtualDisks
+from ..._vsphere.disks.folder import DatastoreFiles
+from ..._vsphere.disks.paths import Place, find_place, parse_disk
+from ..._vsphere.disks.users import refuse_users, users_of
 from ..plan import Plan
 from .describe import EAGER_NOTE, describe_managed
 
@@ -37,7 +37,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..._device.progress import Progress
-    from ..._vsphere.session import Session
+    from ..._vsphere.connection.session import Session
     from ..access import Access
     from ..plan import Result
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import libraries
+from ..connection import libraries
 from .placement import KEEP
 from .plain import REFERENCE, TYPE, from_plain
 

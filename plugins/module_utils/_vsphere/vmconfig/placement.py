@@ -9,13 +9,13 @@ import dataclasses
 import typing as t
 
 from ..._device.errors import ObjectNotFound
-from .. import libraries
-from ..collect import collect
+from ..connection import libraries
+from ..connection.collect import collect
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..session import Session
+    from ..connection.session import Session
 
 KEEP, NEW = "keep", "new"
 

@@ -10,7 +10,7 @@ import datetime
 import typing as t
 
 from ..._device.errors import InvalidRequest
-from .. import libraries
+from ..connection import libraries
 
 TYPE, REFERENCE, TIME, BYTES = "_type", "_ref", "_time", "_bytes"
 _DYNAMIC = ("dynamicType", "dynamicProperty")

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import libraries
-from ..collect import collect, properties
-from ..frozen import slot_names
+from ..connection import libraries
+from ..connection.collect import collect, properties
+from ..machine.frozen import slot_names
 from .filters import split_options, without_volatile
 from .plain import REFERENCE, to_plain
 from .vapp import recorded_vapp
 
 if t.TYPE_CHECKING:
-    from ..policies import Policies
-    from ..session import Session
-    from ..tags import Tags
+    from ..connection.session import Session
+    from ..inventory.policies import Policies
+    from ..inventory.tags import Tags
 
 FORMAT = 1
 _VM = ("name", "config", "customValue", "runtime.host", "resourcePool", "parent")

@@ -8,8 +8,8 @@ from __future__ import annotations
 import typing as t
 
 from ..._device.errors import DiskError
-from .. import libraries, tasks
-from ..collect import properties
+from ..connection import libraries, tasks
+from ..connection.collect import properties
 from .devices import LEFT_OUT, kind_of
 from .normal import addresses
 from .placement import KEEP, Found
@@ -17,9 +17,9 @@ from .plain import from_plain, to_plain
 from .spec import make_spec
 
 if t.TYPE_CHECKING:
-    from ..policies import Policies
-    from ..session import Session
-    from ..tags import Tags
+    from ..connection.session import Session
+    from ..inventory.policies import Policies
+    from ..inventory.tags import Tags
     from .placement import Placement
 
 

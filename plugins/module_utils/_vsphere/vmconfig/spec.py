@@ -8,8 +8,8 @@ from __future__ import annotations
 import typing as t
 
 from ..._device.errors import UnsupportedDisk
-from .. import libraries
-from ..policies import HOME
+from ..connection import libraries
+from ..inventory.policies import HOME
 from .devices import DeviceSpecs, datastore_of
 from .placement import KEEP
 from .plain import from_plain

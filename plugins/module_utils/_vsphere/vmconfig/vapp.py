@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import libraries
+from ..connection import libraries
 from .plain import from_plain, to_plain
 
 _ITEMS = {"product": "ProductSpec", "property": "PropertySpec", "ovfSection": "OvfSectionSpec"}

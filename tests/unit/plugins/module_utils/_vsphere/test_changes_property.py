@@ -14,12 +14,12 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes import (
     areas,
     changes,
     doubt,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.marks import DiskMark
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.machine.marks import DiskMark
 from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._vsphere.tracked import (
     BLOCK,
     Paging,

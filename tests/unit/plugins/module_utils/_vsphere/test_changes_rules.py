@@ -14,13 +14,15 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     VSphereFault,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.extent import Extent, Kind
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.areas import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes.areas import (
     ChangesUnknown,
     all_areas,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes import changes_since
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.doubt import doubt
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.marks import DiskMark
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes.changes import (
+    changes_since,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes.doubt import doubt
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.machine.marks import DiskMark
 from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._vsphere.tracked import (
     Area,
     Page,

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import InvalidRequest
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.fcd import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.disks.fcd import (
     in_mib,
     is_first_class,
     parse_first_class,

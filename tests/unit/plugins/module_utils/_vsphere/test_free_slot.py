@@ -10,7 +10,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     InvalidRequest,
     NoFreeSlot,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.free_slot import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.machine.free_slot import (
     Wanted,
     find_slot,
     slot_of,

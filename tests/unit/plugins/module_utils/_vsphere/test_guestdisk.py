@@ -13,12 +13,10 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     DiskNotFound,
     InvalidRequest,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.guestdisk import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.disks.guestdisk import (
     GuestDisk,
-    api_uuid,
     find_disk,
     names_in_guest,
-    plain_uuid,
     require_unused,
     wait_for_disk,
 )
@@ -26,6 +24,10 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.guestdisk
 UUID = "6000C29e-8d5b-5e2f-0a87-1c4e6a5d3b21"
 DIGITS = "6000c29e8d5b5e2f0a871c4e6a5d3b21"
 OTHER = "6000c2900000000000000000000000ff"
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.machine.uuids import (
+    api_uuid,
+    plain_uuid,
+)
 
 
 class Sys:

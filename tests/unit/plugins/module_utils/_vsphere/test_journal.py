@@ -14,8 +14,10 @@ import threading
 import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import DiskError
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere import journal as journals
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.journal import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots import (
+    journal as journals,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.journal import (
     Journal,
     abandoned,
     known_runs,

@@ -10,8 +10,12 @@ import sys
 import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import MissingLibrary
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.session import open_session
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.target import VCenter
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.session import (
+    open_session,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.target import (
+    VCenter,
+)
 
 MODULE = "ansible_collections.vdisk.lifecycle.plugins.modules.vmdk_vm_info"
 

@@ -8,7 +8,7 @@ import types
 
 import pytest
 
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.naming import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.naming import (
     description,
     maker,
     snapshot_name,

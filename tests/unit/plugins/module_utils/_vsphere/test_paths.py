@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import BadReference
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.paths import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.disks.paths import (
     ManagedPath,
     parse_disk,
 )

@@ -9,7 +9,7 @@ import types
 import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import ObjectNotFound
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.places import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.inventory.places import (
     Place,
     Places,
     matcher,

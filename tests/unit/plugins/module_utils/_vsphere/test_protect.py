@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.protect import examine
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.inventory.protect import (
+    examine,
+)
 
 vim = pytest.importorskip("pyVmomi").vim
 device = vim.vm.device

@@ -10,7 +10,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     InvalidRequest,
     VSphereFault,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.quiesce import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.quiesce import (
     Level,
     Quiesce,
     create,

@@ -14,10 +14,12 @@ import urllib.parse
 import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device import errors
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere import rest
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.rest import Rest
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.tags import Tags
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.target import VCenter
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection import rest
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.rest import Rest
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.target import (
+    VCenter,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.inventory.tags import Tags
 
 CATEGORIES = {"c-1": "backup", "c-2": "owner"}
 TAGS = {"t-1": ("c-1", "gold"), "t-2": ("c-1", "silver"), "t-3": ("c-2", "gold")}

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import InvalidRequest
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.target import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.target import (
     from_options,
     host_and_port,
 )

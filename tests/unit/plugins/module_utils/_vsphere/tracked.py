@@ -8,7 +8,7 @@ import dataclasses
 import typing as t
 import uuid
 
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.marks import DiskMark
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.machine.marks import DiskMark
 
 BLOCK = 64 << 10
 TAIL = 512 * 3  # the last block is not a whole one

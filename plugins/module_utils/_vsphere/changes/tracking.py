@@ -1,0 +1,61 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: BSD-2-Clause
+# Private to vdisk.lifecycle: not an API for other collections.
+"""Switching changed block tracking on, for the next backup."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..connection import libraries, tasks
+from ..connection.collect import properties
+from ..machine.tree import all_snapshots
+from ..snapshots.quiesce import CRASH_CONSISTENT
+from ..snapshots.snapshots import snapshot
+
+if t.TYPE_CHECKING:
+    from ..connection.session import Session
+    from ..snapshots.journal import Journal
+    from ..snapshots.preflight import Limits
+    from ..snapshots.removal import Patience
+
+_ENABLED = "config.changeTrackingEnabled"
+_VM = ("snapshot", _ENABLED, "capability.changeTrackingSupported", "runtime.powerState")
+
+
+def why_not_now(of_vm: dict[str, t.Any]) -> str | None:
+    """Why tracking cannot be switched on; None if it can, or is on already."""
+    if of_vm.get(_ENABLED):
+        return None
+    if not of_vm.get("capability.changeTrackingSupported"):
+        return "the VM cannot track changes: its virtual hardware is older than version 7"
+    if any(all_snapshots(of_vm)):  # accepted since 6.5, and then changes are lost silently
+        return "changed block tracking must not be switched on while a VM has snapshots"
+    return None
+
+
+def enable_tracking(
+    session: Session,
+    vm: t.Any,
+    journal: Journal,
+    *,
+    limits: Limits | None = None,
+    patience: Patience | None = None,
+) -> str | None:
+    """None once it is on; else the reason why it stays off. Raises DiskError.
+
+    A running VM heeds the setting when it is stunned next: so it gets a snapshot for a moment.
+    """
+    of_vm = properties(session, vm, _VM)
+    reason = why_not_now(of_vm)
+    if reason is not None or of_vm.get(_ENABLED):
+        return reason
+    what = "switch changed block tracking on"
+    spec = libraries.vim().vm.ConfigSpec(changeTrackingEnabled=True)
+    tasks.wait(session, session.call(lambda: vm.ReconfigVM_Task(spec), what), what)
+    if of_vm.get("runtime.powerState") != "poweredOff":
+        with snapshot(session, vm, journal, CRASH_CONSISTENT, limits=limits, patience=patience):
+            pass
+    if not properties(session, vm, (_ENABLED,)).get(_ENABLED):
+        return "vSphere accepted the setting, and it is still off"
+    return None

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from ..._device.errors import DiskInUse, DiskNotFound
-from ..machine.uuids import plain_uuid
+from ..machine.uuids import UUID, plain_uuid
 
 _SECTOR = 512  # the unit of /sys/block/*/size, whatever the disk's own sectors are
 _PAUSE = 0.2  # seconds between two looks
@@ -96,7 +96,7 @@ def _uuid_of(block: Path) -> str | None:
     except OSError:
         return None
     digits = text.strip().lower().removeprefix("naa.")
-    return digits if _UUID.fullmatch(digits) else None
+    return digits if UUID.fullmatch(digits) else None
 
 
 def _described(block: Path, dev: str) -> GuestDisk:

@@ -9,7 +9,7 @@ import re
 
 from ..._device.errors import InvalidRequest
 
-_UUID = re.compile(r"[0-9a-f]{32}")
+UUID = re.compile(r"[0-9a-f]{32}")
 _VENDOR = "6000c29"  # VMware's NAA prefix
 
 
@@ -19,7 +19,7 @@ def plain_uuid(uuid: str) -> str:
     Raises InvalidRequest.
     """
     digits = re.sub(r"[\s-]", "", uuid).lower()
-    if not _UUID.fullmatch(digits):
+    if not UUID.fullmatch(digits):
         raise InvalidRequest("is no uuid of a disk", found=uuid, expected="32 hexadecimal digits")
     return digits
 

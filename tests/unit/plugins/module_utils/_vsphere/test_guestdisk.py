@@ -20,14 +20,14 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.disks.gue
     require_unused,
     wait_for_disk,
 )
-
-UUID = "6000C29e-8d5b-5e2f-0a87-1c4e6a5d3b21"
-DIGITS = "6000c29e8d5b5e2f0a871c4e6a5d3b21"
-OTHER = "6000c2900000000000000000000000ff"
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.machine.uuids import (
     api_uuid,
     plain_uuid,
 )
+
+UUID = "6000C29e-8d5b-5e2f-0a87-1c4e6a5d3b21"
+DIGITS = "6000c29e8d5b5e2f0a871c4e6a5d3b21"
+OTHER = "6000c2900000000000000000000000ff"
 
 
 class Sys:

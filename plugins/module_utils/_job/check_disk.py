@@ -14,6 +14,7 @@ from .._device.copy import copy
 from .._device.errors import DiskError, DiskExists, InvalidRequest
 from .._device.files import File
 from .._device.progress import Silent
+from .._transport.reference import is_on_datastore
 from .._vmdk.check.check import check_disk
 from .._vmdk.check.finding import WARNING, is_healthy
 from .._vmdk.check.repair import repair_disk
@@ -54,6 +55,12 @@ class CheckRequest:
 
 def plan_check(request: CheckRequest) -> Plan:
     """Reports what is wrong, and never fails for it. Raises DiskNotFound, NotADisk, DiskInUse."""
+    if is_on_datastore(request.path):
+        raise InvalidRequest(
+            "vSphere checks and repairs its disks itself",
+            path=request.path,
+            hint="Clone it to a file on this host with vdisk.lifecycle.vmdk_clone to check that.",
+        )
     findings = _check(request)
     changes = _repair(request, dry_run=True)
     result = _report(findings, changes)

@@ -206,3 +206,8 @@ def test_salvage_never_replaces_its_source(modules, disk):
 def test_no_disk_fails(modules, tmp_path):
     failed = modules.fail("vmdk_check", path=tmp_path / "none.vmdk")
     assert failed["error"]["kind"] == "DiskNotFound"
+
+
+def test_a_managed_disk_is_not_taken_for_a_file(modules):
+    failed = modules.fail("vmdk_check", path="[datastore1] web01/web01.vmdk")
+    assert "vSphere checks and repairs its disks itself" in failed["msg"]

@@ -10,7 +10,8 @@ import typing as t
 
 from ..._device.errors import DiskError, DiskNotFound, RepositoryDamaged
 from ..._device.pipeline import BufferPool, ordered_map
-from ..format.config import KEY, LARGEST_CHUNK
+from ..format.config import KEY
+from ..format.map import LARGEST as LARGEST_MAP
 from ..format.pack import HEADER, LARGEST, locations, pack_key
 
 if t.TYPE_CHECKING:
@@ -50,7 +51,8 @@ def examine_packs(
     access: Access, packs: dict[bytes, int], *, blobs: bool, progress: Progress
 ) -> Iterator[Examined]:
     """Every one of these packs (name to size), each read once, on threads."""
-    buffers = BufferPool(LARGEST + LARGEST_CHUNK)  # memory is taken only where it is used
+    most = max(access.config.chunk_size, LARGEST_MAP)  # bytes of a blob
+    buffers = BufferPool(_PIECE + 2 * most)
 
     def examine(item: tuple[bytes, int]) -> Examined:
         buffer = buffers.take()
@@ -71,7 +73,8 @@ class _Pack:
         self, access: Access, name: bytes, size: int, progress: Progress, buffer: memoryview
     ) -> None:
         self._access, self._name, self._size, self._progress = access, name, size, progress
-        self._stored, self._content = buffer[:LARGEST], buffer[LARGEST:]
+        most = max(access.config.chunk_size, LARGEST_MAP)
+        self._content, self._stored = buffer[:most], buffer[most:]
         self._key = pack_key(name)
         self._bad: list[RepositoryDamaged] = []
 
@@ -83,7 +86,7 @@ class _Pack:
             if blobs:
                 table = self._table()
             for piece in _pieces(self._size, locations(self._name, table)):
-                stored = self._stored[: piece.end - piece.start]
+                stored = self._room(piece.end - piece.start)
                 self._access.store.read_into(self._key, piece.start, stored)
                 digest.update(stored)
                 self._prove(piece, stored)
@@ -100,6 +103,12 @@ class _Pack:
         if self._bad:
             return self._faulty("damaged", self._bad[0].message)
         return Examined(self._name, self._size, None, table if blobs else None)
+
+    def _room(self, length: int) -> memoryview:
+        """For a piece. A table that lies may name longer ones than there can be."""
+        if length <= self._stored.nbytes:
+            return self._stored[:length]
+        return memoryview(bytearray(length))
 
     def _table(self) -> bytes:
         """Without one, the digest alone has to tell; it will."""

@@ -242,14 +242,17 @@ def test_whom_damage_hits_is_told_to_the_byte(rich, helpers):
 
 def unreadable(monkeypatch, store, key_part):
     """Reads fail as those of bad sectors do."""
-    get = store.get
 
-    def fail(key, *arguments):
-        if key_part in key:
-            raise DiskIOError("cannot read it: Input/output error", path=f"/somewhere/{key}")
-        return get(key, *arguments)
+    def failing(read):
+        def fail(key, *arguments):
+            if key_part in key:
+                raise DiskIOError("cannot read it: Input/output error", path=f"/somewhere/{key}")
+            return read(key, *arguments)
 
-    monkeypatch.setattr(store, "get", fail)
+        return fail
+
+    for name in ("get", "read_into"):
+        monkeypatch.setattr(store, name, failing(getattr(store, name)))
 
 
 @pytest.mark.parametrize("level", ["packs", "data", "restore"])

@@ -177,7 +177,7 @@ def some_of(calls, kind):
     for method, count in calls.items():
         if kind == "failing" and not method.endswith("_Task"):
             continue
-        yield from ((method, nth) for nth in range(1, count + 1, max(1, count // 8)))
+        yield from ((method, nth) for nth in range(1, count + 1, max(1, count // 4)))
 
 
 def test_a_killed_run_is_swept(machine):

@@ -55,11 +55,9 @@ class Journal:
         now = datetime.datetime.now(datetime.timezone.utc)
         run = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
         path = os.path.join(_directory(), run + _SUFFIX)
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         try:
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            fd = os.open(path, flags, 0o600)
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            fd = _create_locked(path)
             _flush_directory(os.path.dirname(path))
         except OSError as error:
             raise _unusable(error, path) from error
@@ -162,6 +160,17 @@ def _take(path: str) -> Journal | None:
         os.close(fd)
         return None
     return Journal(path, fd)
+
+
+def _create_locked(path: str) -> int:
+    """A sweep may find the file before it is locked, and take it for one of the dead."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+    while True:
+        fd = os.open(path, flags, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        if os.fstat(fd).st_nlink:
+            return fd
+        os.close(fd)
 
 
 def _paths() -> list[str]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import stat
@@ -168,3 +169,19 @@ def test_many_threads_get_numbers_of_their_own(folder):
         numbers = [entry.number for entry in journal.open_entries()]
 
     assert sorted(numbers) == list(range(1, 21))
+
+
+def test_a_journal_that_a_sweep_takes_away_before_it_is_locked_is_made_again(folder, monkeypatch):
+    lock = fcntl.flock
+    taken = []
+
+    def late(fd, how):
+        if not taken and how == fcntl.LOCK_EX:
+            taken.append(fd)
+            for path in os.listdir(folder):
+                os.unlink(folder / path)
+        lock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with Journal.begin("a backup") as journal:
+        assert taken and os.path.exists(journal.path)

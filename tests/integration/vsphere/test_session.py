@@ -367,7 +367,10 @@ class TestTasks:
             diskType="thin", adapterType="lsiLogic", capacityKb=1024
         )
         path = "[datastore1] web01/new.vmdk"
-        create = lambda: manager.CreateVirtualDisk_Task(path, datacenter, spec)  # noqa: E731
+
+        def create():
+            return manager.CreateVirtualDisk_Task(path, datacenter, spec)
+
         assert tasks.wait(session, session.call(create), "create a disk", path) == path
         with pytest.raises(errors.DiskExists) as caught:
             tasks.wait(session, session.call(create), "create a disk", path)

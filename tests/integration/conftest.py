@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A real S3 server: SeaweedFS, on the loopback interface only."""
 
+# pylint: disable=unused-import
 from __future__ import annotations
 
 import dataclasses

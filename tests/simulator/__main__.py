@@ -36,7 +36,7 @@ def main() -> int:
         threading.Thread(target=_wait_for_parent, args=(ended,), daemon=True).start()
     modes = {} if options.page is None else {"page": options.page}
     try:
-        with running(options.vms, options.storage, options.port, **modes) as (_, description):
+        with running(options.vms, options.storage, options.port, **modes) as (_other, description):
             print(json.dumps(description), flush=True)
             ended.wait()
     except CannotBeHad as reason:

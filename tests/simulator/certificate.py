@@ -19,7 +19,7 @@ Key = ec.EllipticCurvePrivateKey
 
 def make(directory: str) -> tuple[str, ssl.SSLContext]:
     """(file with the authority's certificate, what the server needs). Nobody trusts it unasked."""
-    authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _other in range(2))
     authority = _authority(authority_key)
     server = _server(key, authority_key, authority)
     ca_file = os.path.join(directory, "ca.pem")

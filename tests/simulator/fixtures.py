@@ -96,9 +96,9 @@ class Vcenter:
     def expire_sessions(self) -> None:
         self.control("POST", "session/expire")
 
-    def set_property(self, type: str, name: str, path: str, value: object, xsi: str) -> None:
+    def set_property(self, kind: str, name: str, path: str, value: object, xsi: str) -> None:
         """Whatever no API sets: "Datastore", "datastore1", "summary.freeSpace", 5, "xsd:long"."""
-        query = {"type": type, "name": name, "path": path, "xsi": xsi}
+        query = {"type": kind, "name": name, "path": path, "xsi": xsi}
         self.control("POST", "property", str(value).encode(), **query)
 
     def state(self) -> dict[str, Any]:
@@ -111,14 +111,14 @@ class Vcenter:
     def forget_calls(self) -> None:
         self.control("DELETE", "state")
 
-    def control(self, verb: str, name: str, body: bytes = b"", /, **query: Any) -> bytes:
-        url = f"{self.control_url}/{name}?{urllib.parse.urlencode(query)}"
+    def control(self, verb: str, call: str, body: bytes = b"", /, **query: Any) -> bytes:
+        url = f"{self.control_url}/{call}?{urllib.parse.urlencode(query)}"
         request = urllib.request.Request(url, body, method=verb)
         try:
             with _DIRECT.open(request, timeout=60) as answer:
                 return answer.read()
         except urllib.error.HTTPError as error:
-            raise ValueError(f"{verb} {name}: {error.read().decode()}") from None
+            raise ValueError(f"{verb} {call}: {error.read().decode()}") from None
 
     def _json(self, verb: str, name: str, content: Any = None) -> Any:
         return json.loads(self.control(verb, name, json.dumps(content).encode()))

@@ -254,7 +254,7 @@ def new_uuid() -> str:
 
 
 def _beside(path: str, name: str) -> str:
-    datastore, _, rest = path.partition("] ")
+    datastore, _other, rest = path.partition("] ")
     return f"{datastore}] {os.path.normpath(os.path.join(os.path.dirname(rest), name))}"
 
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Starts everything that a simulated vCenter is made of, and ends all of it."""
 
+# pylint: disable=unused-import
 from __future__ import annotations
 
 import contextlib
@@ -39,7 +40,8 @@ def running(
         world = World(home, machines(vms), storage, modes=modes)
         address = stack.enter_context(_vcsim(program, world))
         upstream = Upstream(address, world.username, world.password)
-        world.datacenter_reference = ("Datacenter", next(iter(upstream.all("Datacenter", "name"))))
+        [datacenter] = upstream.all("Datacenter", "name")
+        world.datacenter_reference = ("Datacenter", datacenter)
         simulator = Simulator(world, upstream)
         contents.fill(simulator)
         ca_file, tls = certificate.make(home)

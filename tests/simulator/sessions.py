@@ -70,7 +70,7 @@ class Sessions:
         """For plain HTTP: a living session's cookie, or name and password."""
         if session_cookie(headers.get("cookie", "")) in self._alive:
             return True
-        kind, _, value = headers.get("authorization", "").partition(" ")
+        kind, _other, value = headers.get("authorization", "").partition(" ")
         try:
             given = base64.b64decode(value, validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):

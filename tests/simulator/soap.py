@@ -132,7 +132,7 @@ def parse_call(path: str, raw: bytes, headers: dict[str, str]) -> Call:
 def session_cookie(header: str) -> str:
     """The key of the session in a Cookie or Set-Cookie header, or ""."""
     for part in header.replace(",", ";").split(";"):
-        name, _, value = part.strip().partition("=")
+        name, _other, value = part.strip().partition("=")
         if name == "vmware_soap_session":
             return value.strip('"')
     return ""
@@ -178,7 +178,7 @@ def _parsed(raw: bytes) -> Element:
         element.tag = element.tag.rpartition("}")[2]
         typed = element.attrib.pop(f"{{{XSI}}}type", None)
         if typed is not None:
-            prefix, _, name = typed.rpartition(":")
+            prefix, _other, name = typed.rpartition(":")
             element.set(XSI_TYPE, typed if prefix in ("xsd", "") else name)
     return root
 

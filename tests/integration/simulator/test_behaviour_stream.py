@@ -24,7 +24,7 @@ qemu = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="needs qemu-i
 
 def content_of(size):
     content, chance = bytearray(size), random.Random(size)
-    for _ in range(20):
+    for _other in range(20):
         start = chance.randrange(size)
         content[start : start + 5000] = chance.randbytes(5000)[: size - start]
     return bytes(content)

@@ -116,7 +116,7 @@ class Truth(RuleBasedStateMachine):
                 )
             )
         )
-        _, image, since = self.snapshots[older]
+        _other, image, since = self.snapshots[older]
         made, content, now = self.snapshots[newer]
         if since.split("/")[0] != now.split("/")[0]:
             return  # a revert lies between them: test_behaviour_changes.py
@@ -129,7 +129,7 @@ class Truth(RuleBasedStateMachine):
     @rule(data=st.data())
     def allocated(self, data):
         """What is not among the areas of "*" holds zeros."""
-        made, content, _ = self.snapshots[data.draw(st.sampled_from(sorted(self.snapshots)))]
+        made, content, _other = self.snapshots[data.draw(st.sampled_from(sorted(self.snapshots)))]
         rest = bytearray(content)
         for offset, length in areas(self.vm, made, "*"):
             rest[offset : offset + length] = bytes(length)

@@ -50,7 +50,7 @@ def spec(kind="thin", adapter="lsiLogic", size=4 * MIB):
 
 
 def file(here, path, suffix=""):
-    datastore, _, name = path[1:].partition("] ")
+    datastore, _other, name = path[1:].partition("] ")
     return os.path.join(
         here.vcenter.datastore_dir, datastore, name.removesuffix(".vmdk") + suffix + ".vmdk"
     )
@@ -66,7 +66,7 @@ def fill(here, path, offset, data):
     import ssl
     from urllib.request import Request, urlopen
 
-    datastore, _, name = path[1:].partition("] ")
+    datastore, _other, name = path[1:].partition("] ")
     content = bytearray(flat(here, path))
     content[offset : offset + len(data)] = data
     name = name.removesuffix(".vmdk") + "-flat.vmdk"

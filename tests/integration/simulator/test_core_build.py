@@ -89,7 +89,7 @@ def test_two_at_once_build_once(go, cache):
     """)
     both = [
         subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
+        for _other in range(2)
     ]
     answers = {each.communicate(timeout=60)[0] for each in both}
     assert len(answers) == 1

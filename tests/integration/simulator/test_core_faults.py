@@ -44,7 +44,7 @@ def test_a_fault_at_the_nth_call_only(vcenter, client):
 
 def test_a_fault_as_often_as_asked(vcenter, client):
     vcenter.rule("CurrentTime", times=2, fault="InvalidState")
-    for _ in range(2):
+    for _other in range(2):
         with pytest.raises(vim.fault.InvalidState):
             client.CurrentTime()
     assert client.CurrentTime()
@@ -52,7 +52,7 @@ def test_a_fault_as_often_as_asked(vcenter, client):
 
 def test_a_fault_for_ever_until_the_rules_are_cleared(vcenter, client):
     vcenter.rule("CurrentTime", times=0, fault="InvalidState")
-    for _ in range(5):
+    for _other in range(5):
         with pytest.raises(vim.fault.InvalidState):
             client.CurrentTime()
     vcenter.clear_rules()
@@ -123,7 +123,7 @@ def test_a_call_can_be_slow_while_others_are_not(vcenter, client):
 def test_a_session_can_expire_at_a_call(vcenter, client):
     vcenter.rule("CurrentTime", nth=2, expire_session=True)
     client.CurrentTime()
-    for _ in range(2):
+    for _other in range(2):
         with pytest.raises(vim.fault.NotAuthenticated):
             client.CurrentTime()
 

@@ -41,7 +41,7 @@ def ask(vcenter):
 
 
 def test_without_credentials_nothing(ask):
-    status, headers, _ = ask("GET", DISK, authenticated=False)
+    status, headers, _other = ask("GET", DISK, authenticated=False)
     assert status == 401
     assert headers["WWW-Authenticate"].startswith("Basic")
 
@@ -71,7 +71,7 @@ def test_head_tells_size_and_ranges(ask):
 
 
 def test_the_whole_file_is_what_the_guest_has(vcenter, ask):
-    status, _, body = ask("GET", DISK)
+    status, _other, body = ask("GET", DISK)
     assert status == 200
     same = body == vcenter.guest_read("files01", 2000, 0, SIZE)
     assert same
@@ -170,7 +170,7 @@ def test_a_directory_is_listed(ask):
 
 def test_a_rule_for_reading_files(vcenter, ask):
     vcenter.rule("GET /folder", nth=2, status=503)
-    assert [ask("GET", DISK, Range="bytes=0-0")[0] for _ in range(3)] == [206, 503, 206]
+    assert [ask("GET", DISK, Range="bytes=0-0")[0] for _other in range(3)] == [206, 503, 206]
 
 
 def test_a_dropped_connection_mid_way(vcenter, ask):

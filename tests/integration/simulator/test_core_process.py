@@ -103,7 +103,7 @@ def test_killed_it_leaves_neither_process_nor_files(program):
 
 
 def test_with_parent_it_ends_when_its_input_does(program):
-    process, _ = program("--with-parent")
+    process, _other = program("--with-parent")
     process.stdin.close()
     assert process.wait(20) == 0
 

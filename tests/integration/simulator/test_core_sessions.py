@@ -66,7 +66,7 @@ def test_an_expired_session_is_refused_everything(vcenter, client):
     with pytest.raises(vim.fault.NotAuthenticated):
         client.CurrentTime()
     with pytest.raises(vim.fault.NotAuthenticated):
-        _ = content.rootFolder.childEntity
+        _other = content.rootFolder.childEntity
 
 
 def test_after_expiry_one_can_log_in_again_on_the_same_connection(vcenter, client):

@@ -51,7 +51,7 @@ def disks(machine):
 
 class TestMachines:
     def test_keys_labels_units_sizes_and_ids_are_as_vsphere_gives_them(self, look):
-        _, client = look()
+        _other, client = look()
         first, second, third = disks(every(client, vim.VirtualMachine)["db01"])
         assert [each.key for each in (first, second, third)] == [2000, 2001, 2002]
         assert [each.deviceInfo.label for each in (first, second, third)] == [
@@ -69,14 +69,14 @@ class TestMachines:
         assert second.backing.fileName == "[datastore1] db01/db01_1.vmdk"
 
     def test_there_are_machines_on_and_off_and_a_template(self, look):
-        _, client = look()
+        _other, client = look()
         machines = every(client, vim.VirtualMachine)
         assert machines["web01"].runtime.powerState == "poweredOn"
         assert machines["files01"].runtime.powerState == "poweredOff"
         assert machines["debian-template"].config.template
 
     def test_where_they_are(self, look):
-        _, client = look()
+        _other, client = look()
         web01 = every(client, vim.VirtualMachine)["web01"]
         assert web01.parent.name == "web"
         assert web01.resourcePool.name == "production"
@@ -96,7 +96,7 @@ class TestMachines:
         assert same
 
     def test_their_names_and_ids_are_the_same_each_time(self, look):
-        one, other = (every(look()[1], vim.VirtualMachine)["web01"] for _ in range(2))
+        one, other = (every(look()[1], vim.VirtualMachine)["web01"] for _other in range(2))
         assert disks(one)[0].backing.uuid == disks(other)[0].backing.uuid
 
 
@@ -163,7 +163,7 @@ class TestTags:
 class TestTasks:
     def test_vcsims_tasks_on_disks_can_be_read(self, look):
         """Its tasks name a VirtualDiskManager as their entity, which pyVmomi refuses."""
-        _, client = look()
+        _other, client = look()
         content = client.RetrieveContent()
         [datacenter] = content.rootFolder.childEntity
         folder = content.fileManager.MakeDirectory("[datastore1] new", datacenter, True)
@@ -175,7 +175,7 @@ class TestTasks:
         assert isinstance(task.info.entity, vim.ManagedEntity)
 
     def test_a_method_that_nobody_knows(self, look):
-        _, client = look()
+        _other, client = look()
         with pytest.raises((vmodl.fault.MethodNotFound, vmodl.fault.NotSupported)):
             client.content.perfManager.QueryPerfCounterByLevel(1)
 

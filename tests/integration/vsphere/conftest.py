@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A simulated vCenter (fixture `vcenter`), and ways to it: a session, modules."""
 
+# pylint: disable=unused-import
 from __future__ import annotations
 
 import pytest

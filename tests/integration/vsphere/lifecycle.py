@@ -126,12 +126,12 @@ def run_of_ours(purpose: str = "a test") -> t.Iterator[Journal]:
 
 
 @pytest.fixture(scope="module")
-def machines() -> t.Iterator[tuple[Vcenter, t.Iterator[str]]]:
+def machines() -> t.Iterator[tuple[Vcenter, list[str]]]:
     """A simulator for all tests of a file, and names of machines that nobody has touched."""
     if reason := why_not():
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
     with simulator("--vms", "105") as vcenter:
-        yield vcenter, iter([f"many{number:05}" for number in range(5, 105)])
+        yield vcenter, [f"many{number:05}" for number in range(5, 105)]
 
 
 @pytest.fixture
@@ -140,6 +140,6 @@ def place(machines, tmp_path, monkeypatch) -> t.Iterator[tuple[Vcenter, str]]:
     vcenter, fresh = machines
     monkeypatch.setenv("VDISK_STATE_DIR", str(tmp_path / "jobs"))
     modes = vcenter.state()["mode"]
-    yield vcenter, next(fresh)
+    yield vcenter, fresh.pop()
     vcenter.clear_rules()
     vcenter.mode(**modes)

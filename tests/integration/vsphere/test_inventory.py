@@ -134,8 +134,10 @@ def test_what_a_chosen_one_is(session, world):
 
 def test_the_datacenter_must_be_there(target):
     elsewhere = dataclasses.replace(target, datacenter="DC7")
-    missing = pytest.raises(errors.ObjectNotFound, match="no datacenter 'DC7'")
-    with open_session(elsewhere) as session, missing:
+    with (
+        open_session(elsewhere) as session,
+        pytest.raises(errors.ObjectNotFound, match="no datacenter 'DC7'"),
+    ):
         list(select(session, Selection(), Tags(Rest(elsewhere))))
 
 

@@ -106,7 +106,7 @@ class Tunnel(threading.Thread):
             head += client.recv(4096)
         where = head.split()[1].decode()
         self.asked.append(where)
-        host, _, port = where.rpartition(":")
+        host, _other, port = where.rpartition(":")
         with client, socket.create_connection((host, int(port))) as server:
             client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
             back = threading.Thread(target=self._pump, args=(server, client))
@@ -341,7 +341,7 @@ class TestFaults:
             with pytest.raises(errors.DiskError) as caught:
                 snapshot(session, vm)
             trusted.clear_rules()
-            assert type(caught.value) is expected, fault
+            assert caught.type is expected, fault
             assert fault_name(caught.value) == fault
             assert "cannot take a snapshot" in str(caught.value)
             assert f"({fault})" in str(caught.value)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A snapshot lives for a `with` block, whatever goes wrong in it or around it."""
 
+# pylint: disable=unused-import
 from __future__ import annotations
 
 import dataclasses

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Switching changed block tracking on, and what is not tracked or not protected."""
 
+# pylint: disable=unused-import
 from __future__ import annotations
 
 import dataclasses

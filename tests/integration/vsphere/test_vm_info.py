@@ -61,7 +61,7 @@ def web01(trusted):
         view = content.viewManager.CreateContainerView(
             content.rootFolder, [vim.VirtualMachine], True
         )
-        yield next(vm for vm in view.view if vm.name == "web01")
+        yield {vm.name: vm for vm in view.view}["web01"]
 
 
 def disks_of(vm):

@@ -24,7 +24,7 @@ from ..._device.errors import (
 if t.TYPE_CHECKING:
     from .target import VCenter
 
-    Meaning = tuple[type[DiskError], str | None, str | None]
+    Meaning: t.TypeAlias = "tuple[type[DiskError], str | None, str | None]"
 
 # By the name of a fault or of one of its base classes: the error, its reason in our words where
 # vSphere's own are poor, and what to do about it.

@@ -161,7 +161,7 @@ def test_a_folder_that_cannot_be_is_told(tmp_path, monkeypatch):
 
 def test_many_threads_get_numbers_of_their_own(folder):
     with Journal.begin("backup") as journal:
-        threads = [threading.Thread(target=journal.note, args=("snapshot",)) for _ in range(20)]
+        threads = [threading.Thread(target=journal.note, args=("snapshot",)) for _n in range(20)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -97,10 +97,10 @@ class Answers(http.server.BaseHTTPRequestHandler):
 
     def _answer(self, path, query, body):
         if path == "cis/tagging/tag-association":
-            name, _, action = query.partition("=")
+            name, _other, action = query.partition("=")
             assert name == ("~action" if self.server.old else "action")
             return associations(action, body)
-        kind, _, item = path.removeprefix("cis/tagging/").partition("/")
+        kind, _other, item = path.removeprefix("cis/tagging/").partition("/")
         if item and self.server.old:
             assert item.startswith("id:")
             item = item.removeprefix("id:")

@@ -63,6 +63,7 @@ CASES = [
     ({"tags": ("backup:silver",)}, {"files01"}),
     ({"tags": ("backup:*",)}, {"web01", "db01", "files01"}),
     ({"attributes": {"owner": "shop"}}, {"web01", "db01"}),
+    ({"attributes": {"owner": "*"}}, {"web01", "db01", "files01", "proxy01"}),
     ({"attributes": {"owner": "*o*"}}, {"web01", "db01", "files01"}),
     ({"power_state": "poweredOff"}, {"files01", "debian-template"}),
     ({"template": True}, {"debian-template"}),

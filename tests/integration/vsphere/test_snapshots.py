@@ -21,6 +21,10 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
     UnsupportedDisk,
     VSphereFault,
 )
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection import (
+    libraries,
+    tasks,
+)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.preflight import (
     Limits,
 )
@@ -271,6 +275,17 @@ def test_a_full_datastore(at_work):
     text = refused(at_work, NoSpace, free_least=1 << 60)
 
     assert "datastore1 is too full" in text
+
+
+def test_a_machine_that_would_undo_what_its_guest_writes(at_work):
+    _vcenter, session, _journal, vm = at_work
+    types = libraries.vim()
+    spec = types.vm.ConfigSpec(
+        extraConfig=[types.option.OptionValue(key="snapshot.action", value="autoRevert")]
+    )
+    tasks.wait(session, vm.ReconfigVM_Task(spec))
+
+    assert "reverts to its snapshot when it is powered off" in refused(at_work, UnsupportedDisk)
 
 
 def test_a_template(at_work):

@@ -114,6 +114,16 @@ def test_never_under_a_snapshot(at_work):
     assert "ReconfigVM_Task" not in at_work[0].calls()
 
 
+def test_never_over_files_of_a_snapshot_that_is_gone(at_work):
+    vcenter, session, _journal, vm = at_work
+    keep(session, vm)
+    vcenter.mode(needs_consolidation=True)
+    wait(session, vm.snapshot.currentSnapshot.RemoveSnapshot_Task(False))
+
+    assert "consolidation" in enable(at_work)
+    assert not vm.config.changeTrackingEnabled
+
+
 def test_a_vm_without_tracking_is_read_whole(at_work):
     _tracker, mark, changes = look(at_work)
 

@@ -72,4 +72,11 @@ def _tracker(before: DiskMark, now: DiskMark) -> str | None:
     return None
 
 
-_RULES = (_tracking, _identity, _capacity, _place, _snapshots, _host, _tracker)
+def _counter(before: DiskMark, now: DiskMark) -> str | None:
+    old, new = before.count, now.count
+    if old is None or new is None or new < old:
+        return "the number in its change id went back: its files were restored from outside"
+    return None
+
+
+_RULES = (_tracking, _identity, _capacity, _place, _snapshots, _host, _tracker, _counter)

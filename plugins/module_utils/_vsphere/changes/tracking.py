@@ -20,7 +20,14 @@ if t.TYPE_CHECKING:
     from ..snapshots.removal import Patience
 
 _ENABLED = "config.changeTrackingEnabled"
-_VM = ("snapshot", _ENABLED, "capability.changeTrackingSupported", "runtime.powerState")
+_VM = (
+    "snapshot",
+    _ENABLED,
+    "capability.changeTrackingSupported",
+    "config.changeVersion",
+    "runtime.consolidationNeeded",
+    "runtime.powerState",
+)
 
 
 def why_not_now(of_vm: dict[str, t.Any]) -> str | None:
@@ -29,6 +36,8 @@ def why_not_now(of_vm: dict[str, t.Any]) -> str | None:
         return None
     if not of_vm.get("capability.changeTrackingSupported"):
         return "the VM cannot track changes: its virtual hardware is older than version 7"
+    if of_vm.get("runtime.consolidationNeeded"):
+        return "its disks need consolidation first: they stand on files of a snapshot that is gone"
     if any(all_snapshots(of_vm)):  # accepted since 6.5, and then changes are lost silently
         return "changed block tracking must not be switched on while a VM has snapshots"
     return None
@@ -51,7 +60,10 @@ def enable_tracking(
     if reason is not None or of_vm.get(_ENABLED):
         return reason
     what = "switch changed block tracking on"
-    spec = libraries.vim().vm.ConfigSpec(changeTrackingEnabled=True)
+    # Refused by vSphere if somebody, such as who makes a snapshot, was faster.
+    spec = libraries.vim().vm.ConfigSpec(
+        changeTrackingEnabled=True, changeVersion=of_vm.get("config.changeVersion")
+    )
     tasks.wait(session, session.call(lambda: vm.ReconfigVM_Task(spec), what), what)
     if of_vm.get("runtime.powerState") != "poweredOff":
         with snapshot(session, vm, journal, CRASH_CONSISTENT, limits=limits, patience=patience):

@@ -82,6 +82,11 @@ class Session:
                 return self._ask(ask)
 
     @property
+    def identity(self) -> str:
+        """Of the vCenter. A host alone has none of its own, and its morefs are those of others."""
+        return str(self.content.about.instanceUuid or f"host {self.vcenter.hostname.lower()}")
+
+    @property
     def cookie(self) -> str:
         """What proves to vCenter's web server who we are. Changes when we log in again."""
         return str(self._stub.cookie).partition(";")[0]

@@ -139,7 +139,10 @@ def _datacenter(session: Session, places: Places) -> Place | None:
 
 
 def _is_in(places: Places, values: Mapping[str, t.Any], datacenter: Place) -> bool:
-    there = places.above(_id(values.get("runtime.host")), "datacenter")
+    # Whichever of them the user may see.
+    above = (values.get(name) for name in ("parent", "resourcePool", "runtime.host"))
+    found = (places.above(_id(each), "datacenter") for each in above)
+    there = next((each for each in found if each is not None), None)
     return there is not None and there.ref._moId == datacenter.ref._moId
 
 
@@ -156,7 +159,10 @@ def _test(
     def fits(one: Chosen) -> bool:
         return (
             (not names or _is_called(names, one.name, one.moref, one.instance_uuid, one.uuid))
-            and all(match(one.attributes.get(name, "")) for name, match in wanted.items())
+            and all(
+                name in one.attributes and match(one.attributes[name])
+                for name, match in wanted.items()
+            )
             and selection.power_state in (None, one.power_state)
             and selection.template in (None, one.template)
         )

@@ -70,7 +70,7 @@ class _Reader:
         task: str,
     ) -> None:
         self._of_vm, self._of_snapshot, self._node, self._task = of_vm, of_snapshot, node, task
-        self._vcenter, self._vm = str(session.content.about.instanceUuid), str(vm._moId)
+        self._vcenter, self._vm = session.identity, str(vm._moId)
         below = ancestors(of_vm, node)
         self._snapshots = tuple(each.id for each in below)
         self._older = _change_ids(session, below)

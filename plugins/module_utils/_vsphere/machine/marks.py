@@ -47,6 +47,12 @@ class DiskMark:
         """What a change id must have in common with an earlier one to be comparable."""
         return tracker_of(self.change_id)
 
+    @property
+    def count(self) -> int | None:
+        """The number in the change id, which only grows while nobody meddles with the files."""
+        number = (self.change_id or "").rpartition("/")[2]
+        return int(number) if number.isdigit() else None
+
     def following(self, before: DiskMark | None) -> DiskMark:
         """As it is to be recorded after an earlier one: tracking once found blind stays blind."""
         if before is None or before.untracked is None or before.tracker in (None, ""):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import errno
 import fcntl
 import json
 import os
@@ -112,7 +113,8 @@ class Journal:
         # A torn line of a run that was killed must not swallow the next one.
         data = b"\n" + json.dumps(line).encode() + b"\n"
         try:
-            os.write(self._fd, data)
+            if os.write(self._fd, data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._fd)
         except OSError as error:
             raise _unusable(error, self.path) from error

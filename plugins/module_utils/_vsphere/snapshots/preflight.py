@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ..._device.errors import DiskInUse, NoSpace, UnsupportedDisk, VSphereFault
+from ..._device.errors import AccessDenied, DiskInUse, NoSpace, UnsupportedDisk, VSphereFault
 from ..connection import libraries
 from ..connection.collect import collect, properties
 from ..machine.frozen import disks_of, unheld
@@ -24,6 +24,8 @@ _VM = (
     *GUEST,
     "name",
     "snapshot",
+    "config.extraConfig",
+    "config.flags",
     "config.template",
     "config.hardware.device",
     "runtime.connectionState",
@@ -67,6 +69,19 @@ def _check_kind(of_vm: Mapping[str, t.Any], name: str) -> None:
             path=name,
             found=of_vm["runtime.connectionState"],
             hint="Look at its host in vCenter.",
+        )
+    _check_power_off(of_vm, name)
+
+
+def _check_power_off(of_vm: Mapping[str, t.Any], name: str) -> None:
+    flags, extra = of_vm.get("config.flags"), of_vm.get("config.extraConfig") or ()
+    action = {each.key.lower(): str(each.value).lower() for each in extra}.get("snapshot.action")
+    if getattr(flags, "snapshotPowerOffBehavior", None) == "revert" or action == "autorevert":
+        raise UnsupportedDisk(
+            "it reverts to its snapshot when it is powered off: what the guest writes while a"
+            " snapshot of ours is there would be lost",
+            path=name,
+            hint="Set what its snapshots do at power-off to 'powerOff' first.",
         )
 
 
@@ -117,6 +132,12 @@ def _check_space(session: Session, of_vm: Mapping[str, t.Any], name: str, limits
     rows = collect(session, libraries.vim().Datastore, paths, objects=places.values())
     for datastore, row in rows:
         needed = max(limits.free_least, int(growth[datastore._moId] * limits.free_share))
+        if "summary.freeSpace" not in row:
+            raise AccessDenied(
+                "the free space of a datastore cannot be read",
+                path=str(row.get("name", datastore._moId)),
+                hint="Give the user System.Read on the datastores of the VM.",
+            )
         if row["summary.freeSpace"] < needed:
             raise NoSpace(
                 f"the datastore {row['name']} is too full for a snapshot",

@@ -89,9 +89,10 @@ class _Removal:
             pause = min(2 * pause, self._patience.longest_pause)
 
     def _is_hopeless(self, error: DiskError) -> bool:
-        """Whether the VM itself is gone, or we may not do that."""
+        """Whether the VM itself is gone, or we may not do that, or are not let in any more: too
+        many wrong passwords lock an account."""
         gone = getattr(getattr(error.__cause__, "obj", None), "_moId", None)
-        return bool(gone == self._vm._moId) or fault_name(error) == "NoPermission"
+        return bool(gone == self._vm._moId) or fault_name(error) in ("NoPermission", "InvalidLogin")
 
     def _needs_consolidation(self) -> bool:
         needed = "runtime.consolidationNeeded"

@@ -56,7 +56,7 @@ def snapshot(
     of_vm = check_ready(session, vm, limits or Limits())
     number = journal.note(
         "snapshot",
-        vcenter=str(session.content.about.instanceUuid),
+        vcenter=session.identity,
         hostname=session.vcenter.hostname,
         vm=str(vm._moId),
         vm_name=str(of_vm.get("name")),
@@ -127,6 +127,7 @@ class _Maker:
     def _create(self, level: Level) -> str:
         """The key of the task, once it has succeeded."""
         what = f"take a snapshot ({level.value})"
+        self.unanswered = True
         try:
             task = self._session.call(
                 lambda: ladder.create(self._vm, level, self._name, self._text), what
@@ -134,6 +135,7 @@ class _Maker:
         except DiskError as error:
             self.unanswered = fault_name(error) is None
             raise
+        self.unanswered = False
         tasks.wait(self._session, task, what)
         return str(task._moId)
 

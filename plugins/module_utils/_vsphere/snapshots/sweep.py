@@ -56,7 +56,7 @@ def sweep(
 class _Sweep:
     def __init__(self, session: Session, journal: Journal, patience: Patience) -> None:
         self._session, self._journal, self._patience = session, journal, patience
-        self._vcenter = str(session.content.about.instanceUuid)
+        self._vcenter = session.identity
 
     def all(self) -> Iterator[Swept]:
         entries = [
@@ -65,8 +65,13 @@ class _Sweep:
             if entry.facts.get("vcenter") == self._vcenter
         ]
         # A snapshot cannot go while its disks are attached somewhere.
+        attached = False
         for entry in sorted(entries, key=lambda entry: entry.kind != "attach"):
-            yield from self._one(entry)
+            if attached and entry.kind != "attach":
+                continue
+            for swept in self._one(entry):
+                attached |= entry.kind == "attach" and not swept.done
+                yield swept
 
     def _one(self, entry: Entry) -> Iterator[Swept]:
         name = str(entry.facts.get("vm_name", entry.facts["vm"]))

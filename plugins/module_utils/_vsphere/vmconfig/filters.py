@@ -13,6 +13,8 @@ _SECRET = (
     "*privatekey*", "*private_key*", "*apikey*", "*api_key*", "*.vnc.key",
     "guestinfo.userdata*", "guestinfo.vendordata*", "guestinfo.metadata*",
     "guestinfo.ignition.config*", "guestinfo.ovfenv", "guestinfo.talos.config*",
+    "*pass*", "*pwd*", "*key*", "*psk*", "*user-data*", "*user_data*", "*cloudinit*",
+    "*cloud-init*", "*kubeconfig*", "guestinfo.coreos.config*", "machine.id", "*.pw", "*_pw",
     "encryption.*", "datafilekey", "vtpm.*", "*keysafe*",
 )  # fmt: skip
 _VOLATILE = (
@@ -30,12 +32,17 @@ VOLATILE_FIELDS = (
 )  # fmt: skip
 
 
+def is_secret(name: str) -> bool:
+    """By its name, rather too often than too seldom."""
+    return _matches(name, _SECRET)
+
+
 def split_options(options: t.Iterable[t.Any]) -> tuple[dict[str, str], list[str]]:
     """extraConfig as it is recorded, and the names of those that are kept out as secrets."""
     kept, secret = {}, []
     for option in options:
         name = str(option.key)
-        if _matches(name, _SECRET):
+        if is_secret(name):
             secret.append(name)
         elif not _matches(name, _VOLATILE):
             kept[name] = str(option.value)

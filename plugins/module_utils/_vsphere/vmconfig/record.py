@@ -65,7 +65,7 @@ def record(
         "format": FORMAT,
         "name": str(of_vm["name"]),
         "moref": str(vm._moId),
-        "vcenter": str(session.content.about.instanceUuid),
+        "vcenter": session.identity,
         "uuid": config.uuid,
         "instance_uuid": config.instanceUuid,
         "template": bool(config.template),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..connection import libraries
+from .filters import is_secret
 from .plain import from_plain, to_plain
 
 _ITEMS = {"product": "ProductSpec", "property": "PropertySpec", "ovfSection": "OvfSectionSpec"}
@@ -24,7 +25,7 @@ def recorded_vapp(info: t.Any) -> tuple[dict[str, t.Any], list[str]]:
     found: dict[str, t.Any] = to_plain(info)
     secret = []
     for each in found.get("property", ()):
-        if str(each.get("type", "")).startswith("password"):
+        if str(each.get("type", "")).startswith("password") or is_secret(str(each.get("id", ""))):
             secret.append(f"vApp property {each.get('id')}")
             each.pop("value", None)
             each.pop("defaultValue", None)

@@ -86,6 +86,8 @@ def test_a_disk_without_a_restore_point_is_read_whole():
         ({"host_build": "101"}, "build was 100 and is 101"),
         ({"host_build": ""}, "build of its host cannot be read"),
         ({"change_id": "52 df/9"}, "restarted"),
+        ({"change_id": "52 de/3"}, "went back"),
+        ({"change_id": "52 de/"}, "went back"),
     ],
 )
 def test_a_doubt_is_told(change, reason):

@@ -185,3 +185,11 @@ def test_a_journal_that_a_sweep_takes_away_before_it_is_locked_is_made_again(fol
     monkeypatch.setattr(fcntl, "flock", late)
     with Journal.begin("a backup") as journal:
         assert taken and os.path.exists(journal.path)
+
+
+def test_a_line_that_is_written_by_half_is_an_error(folder, monkeypatch):
+    write = os.write
+    with Journal.begin("a backup") as journal:
+        monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[: len(data) // 2]))
+        with pytest.raises(DiskError):
+            journal.note("snapshot", vm="vm-1")

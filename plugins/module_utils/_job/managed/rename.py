@@ -38,6 +38,13 @@ def _plan(request: RenameRequest, disk: ManagedDisk) -> Plan:
         raise DiskNotFound("there is no such disk", path=str(disk.place))
     if dest.is_there:
         raise DiskExists("is already there", path=str(dest.place), hint="Nothing is overwritten.")
+    if dest.leftovers():
+        raise DiskExists(
+            "a job that was killed has left disks there",
+            path=str(dest.place),
+            found=", ".join(map(str, dest.leftovers())),
+            hint="Run that job again, or delete the disk with vmdk_create and state: absent.",
+        )
     before = disk.describe()
     refuse_child(before, "rename it")
     refuse_used(disk, "rename it")

@@ -18,15 +18,19 @@ import typing as t
 from ..._device.errors import (
     BadReference,
     ChainMismatch,
+    CorruptDisk,
     DiskError,
     DiskExists,
+    DiskInUse,
     DiskNotFound,
     InvalidRequest,
+    UnsupportedDisk,
 )
 from ..._transport.datastore import DatastoreDevice, read_descriptor
 from ..._vsphere.connection.shared import shared_session
 from ..._vsphere.disks.browse import find_disks
 from ..._vsphere.disks.disks import VirtualDisks
+from ..._vsphere.disks.fcd import is_first_class
 from ..._vsphere.disks.folder import DatastoreFiles
 from ..._vsphere.disks.paths import Place, find_place, parse_disk
 from ..._vsphere.disks.users import refuse_users, users_of
@@ -98,6 +102,12 @@ class ManagedDisk:
 
 def look(access: Access, text: str) -> ManagedDisk:
     """What is at that place. Raises BadReference, ObjectNotFound, AccessDenied, …"""
+    if is_first_class(text):
+        raise InvalidRequest(
+            "this is not done with first-class disks",
+            path=text,
+            hint="They are created, inspected, resized, attached, and cloned from.",
+        )
     path = parse_disk(text)
     if path.stem.endswith((NEW, OLD, SENT)):
         raise BadReference(
@@ -163,6 +173,7 @@ def settle(disk: ManagedDisk) -> None:
         disks.move(disk.new if disk.has_new else disk.old, disk.place)
         if not disk.has_new:
             return
+    refuse_users(users_of(disk.session, disk.old, None), disk.old, "delete it")
     disks.delete(disk.old)
 
 
@@ -173,16 +184,53 @@ def replace(disk: ManagedDisk, make: Callable[[Place], None]) -> None:
         disks.delete(place)
     if not disk.is_there:
         disks.make_folder(disk.place)
+    before = _identity(disk)
     try:
         make(disk.new)
+        _refuse_changed(disk, before)
     except DiskError:
         _drop(disk)
         raise
     if disk.is_there:
         disks.move(disk.place, disk.old)
-    disks.move(disk.new, disk.place)
+    _move_in(disk, disks)
     if disk.is_there:
         disks.delete(disk.old)
+
+
+def _identity(disk: ManagedDisk) -> tuple[str | None, int | None] | None:
+    """Of what is at the place: it changes when another disk comes, or somebody writes to it."""
+    if not disk.is_there:
+        return None
+    descriptor = read_descriptor(disk.files, disk.place)
+    return descriptor.get("ddb.uuid"), descriptor.cid
+
+
+def _refuse_changed(disk: ManagedDisk, before: tuple[str | None, int | None] | None) -> None:
+    """Making the new disk may have taken hours. Raises DiskInUse, ChainMismatch."""
+    names = (disk.place.path.name, disk.old.path.name)
+    found = find_disks(disk.session, disk.place, names)
+    if (names[0] in found) != disk.is_there or names[1] in found or _identity(disk) != before:
+        raise DiskInUse(
+            "it was changed, or replaced, while the new disk was being made",
+            path=str(disk.place),
+            hint="What is there was left as it is. Find out who else works on it.",
+        )
+    if disk.is_there:
+        refuse_used(disk, "replace it")
+
+
+def _move_in(disk: ManagedDisk, disks: VirtualDisks) -> None:
+    try:
+        disks.move(disk.new, disk.place)
+    except DiskError as error:
+        if disk.is_there:
+            try:
+                disks.move(disk.old, disk.place)
+            except DiskError:
+                told = f"The old disk is now {disk.old}; run this again, and it is put right."
+                error.hint = " ".join(filter(None, (error.hint, told)))
+        raise
 
 
 def _drop(disk: ManagedDisk) -> None:
@@ -251,7 +299,7 @@ def _parent(disk: ManagedDisk, place: Place) -> str | None:
         descriptor = read_descriptor(disk.files, place)
         hint = descriptor.parent_hint
         return None if hint is None else str(place.named(hint))
-    except DiskError:
+    except (CorruptDisk, DiskNotFound, UnsupportedDisk):
         return None
 
 

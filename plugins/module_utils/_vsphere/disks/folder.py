@@ -120,26 +120,32 @@ class DatastoreFiles:
         """Replace the whole file. `chunks` is called again where it has to be sent again."""
 
         def ask(connection: Connection) -> None:
-            self._send(connection, place, size, chunks())
+            is_whole = self._send(connection, place, size, chunks())
             answer = connection.getresponse()
             if answer.status not in _OK:
                 raise self._refusal(answer, place, "write it")
             answer.read()
+            if not is_whole:  # whatever the server says
+                raise http.client.IncompleteRead(b"")
 
         self._persist(ask, place, "write it")
 
     def _send(
         self, connection: Connection, place: Place, size: int, chunks: Iterable[bytes]
-    ) -> None:
+    ) -> bool:
+        """False where the server closed before it had all."""
         connection.putrequest("PUT", _url(place))
         connection.putheader("Cookie", self._session.cookie)
         connection.putheader("Content-Type", "application/octet-stream")
         connection.putheader("Content-Length", str(size))
         connection.endheaders()
         # A server that refuses says so and closes; its answer tells more than our broken pipe.
-        with contextlib.suppress(OSError):
-            for chunk in chunks:
+        for chunk in chunks:
+            try:
                 connection.send(chunk)
+            except OSError:
+                return False
+        return True
 
     def _get(
         self, connection: Connection, place: Place, headers: dict[str, str]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ..._device.errors import DiskInUse
 from ..connection import libraries
 from ..connection.collect import collect, properties
 from ..machine.free_slot import slot_of
@@ -20,7 +21,8 @@ if t.TYPE_CHECKING:
     from ..connection.session import Session
     from ..machine.machine import ManagedFile
 
-_PATHS = ("name", "config.hardware.device", "snapshot")
+_DEVICES = "config.hardware.device"
+_PATHS = ("name", _DEVICES, "snapshot")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +48,7 @@ def holders(session: Session, disk: ManagedFile) -> list[Holder]:
     vms = properties(session, disk.datastore, ("vm",)).get("vm", ())
     rows = collect(session, libraries.vim().VirtualMachine, _PATHS, objects=vms)
     machines = [Machine(ref, str(facts.get("name", ref._moId)), facts) for ref, facts in rows]
+    _refuse_blind([each.name for each in machines if _DEVICES not in each.facts], disk)
     found = [holder for machine in machines for holder in _current(machine, disk)]
     known = {holder.moref for holder in found}
     others = [machine for machine in machines if machine.ref._moId not in known]
@@ -74,15 +77,28 @@ def _frozen(session: Session, machines: list[Machine], disk: ManagedFile) -> Ite
     rows = collect(
         session,
         libraries.vim().vm.Snapshot,
-        ("config.hardware.device",),
+        (_DEVICES,),
         objects=[node.snapshot for _machine, node in nodes.values()],
     )
     for ref, facts in rows:
         machine, node = nodes[ref._moId]
+        if _DEVICES not in facts:
+            _refuse_blind([f'{machine.name}, snapshot "{node.name}"'], disk)
         backings = [device.backing for device in Machine(ref, "", facts).disks]
         if any(disk.is_behind(each) or _is_below(each, disk) for each in backings):
             how = f'has a snapshot "{node.name}" that holds it'
             yield Holder(machine.name, machine.ref._moId, how)
+
+
+def _refuse_blind(names: list[str], disk: ManagedFile) -> None:
+    """Who cannot be looked at may need the disk."""
+    if names:
+        raise DiskInUse(
+            "nobody can tell whether these need the disk: their configuration cannot be read",
+            path=disk.path,
+            found=", ".join(names),
+            hint="Give the user System.Read on them, or remove them from the inventory.",
+        )
 
 
 def _is_below(backing: t.Any, disk: ManagedFile) -> bool:

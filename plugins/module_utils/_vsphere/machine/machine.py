@@ -133,12 +133,22 @@ def find_attached(
 ) -> Attached | None:
     """The device that is this disk, also where it now stands on redo logs of the snapshots."""
     for device in machine.disks:
-        held = [(name, old) for name, old in frozen if old.key == device.key]
+        held = [(name, old) for name, old in frozen if _grew_out_of(device, old)]
         backings = [device.backing, *(old.backing for _name, old in held)]
         if any(map(disk.is_behind, backings)) or _is_it(device, disk):
             slot = slot_of(machine.devices, device)
             return Attached(device, slot, tuple(name for name, _old in held))
     return None
+
+
+def _grew_out_of(device: t.Any, old: t.Any) -> bool:
+    """Keys are given again: another disk may be in the place of one that a snapshot holds."""
+    if old.key != device.key:
+        return False
+    now, then = (getattr(each.backing, "uuid", None) for each in (device, old))
+    return old.backing.fileName in chain_of(device.backing) or bool(
+        now and then and plain_uuid(now) == plain_uuid(then)
+    )
 
 
 def _is_it(device: t.Any, disk: ManagedFile) -> bool:

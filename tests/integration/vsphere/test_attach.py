@@ -207,6 +207,21 @@ def test_an_independent_disk_goes_in_spite_of_snapshots(lab):
     assert "attaches it again" in warnings(gone)
 
 
+def test_another_disk_in_the_place_of_one_that_snapshots_hold_is_not_taken_for_it(lab):
+    """Keys and slots are given again."""
+    old, new = lab.new_disk(), lab.new_disk()
+    independent = {"vm": "files01", "mode": "independent_persistent"}
+    lab.attach(old, **independent)
+    lab.snapshot("files01")
+    lab.detach(old, vm="files01")
+    placed = lab.attach(new, **independent)["attachment"]
+
+    assert not lab.detach(old, vm="files01")["changed"]
+    again = lab.attach(new, **independent)
+    assert (again["changed"], again["attachment"]) == (False, placed)
+    lab.remove_snapshots("files01")
+
+
 @pytest.mark.parametrize("how", ["name", "path", "whole path", "uuid", "moref"])
 def test_the_machine_by_any_name(lab, how):
     vm = lab.vm("web01")

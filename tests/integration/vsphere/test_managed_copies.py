@@ -216,6 +216,16 @@ def test_a_copy_that_went_wrong_is_deleted_again(lab, modules, hosted, folder):
     assert lab.files() == before
 
 
+def test_a_move_that_fails_leaves_the_old_disk_in_its_place(lab, modules, folder):
+    path = f"{folder}/data.vmdk"
+    modules.vmdk_clone(src=OFF, dest=path)
+    data = content(lab, path)
+    lab.vcenter.rule("MoveVirtualDisk_Task", nth=2, fault="NoDiskSpace", times=1)
+    failed = modules.fail("vmdk_convert", path=path, disk_type="thick")
+    assert failed["error"]["kind"] == "NoSpace"
+    assert content(lab, path) == data
+
+
 def test_the_password_is_in_no_result_and_no_address(lab, modules, tmp_path):
     done = modules.vmdk_clone(src=OFF, dest=tmp_path / "files01.img")
     assert lab.vcenter.password not in json.dumps(done)

@@ -14,7 +14,7 @@ from hypothesis import settings
 settings.register_profile("vdisk", deadline=None, print_blob=True)
 # New examples are for developers; a build judges a change, so it takes the same ones each time.
 settings.register_profile("ci", deadline=None, derandomize=True)
-settings.load_profile("ci" if os.environ.get("CI") else "vdisk")
+settings.load_profile("ci" if os.environ.get("VDISK_CI") else "vdisk")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -163,9 +163,10 @@ def why_not() -> str:
     return ""
 
 
-def _needed() -> None:
+def needed() -> None:
+    """Skips the test where there is no simulator; on a build machine that is a failure."""
     if reason := why_not():
-        if os.environ.get("CI") == "true":
+        if os.environ.get("VDISK_CI"):
             pytest.fail(f"no simulated vCenter: {reason}")
         pytest.skip(f"no simulated vCenter: {reason}")
 
@@ -173,7 +174,7 @@ def _needed() -> None:
 @pytest.fixture
 def start_vcenter() -> Iterator[Callable[..., Vcenter]]:
     """start_vcenter("--vms", "100", "--storage", "nfs"): ends with the test."""
-    _needed()
+    needed()
     with contextlib.ExitStack() as stack:
         yield lambda *arguments: stack.enter_context(simulator(*arguments))
 
@@ -187,7 +188,7 @@ def vcenter(start_vcenter: Callable[..., Vcenter]) -> Vcenter:
 @pytest.fixture(scope="session")
 def long_lived_vcenter() -> Iterator[Vcenter]:
     """Only for `shared_vcenter`."""
-    _needed()
+    needed()
     with simulator() as vcenter:
         yield vcenter
 

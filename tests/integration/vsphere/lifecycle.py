@@ -44,8 +44,8 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots
 )
 from ansible_collections.vdisk.lifecycle.tests.simulator.fixtures import (
     Vcenter,
+    needed,
     simulator,
-    why_not,
 )
 
 QUICK = Patience(removal=8, consolidation=8, pause=0.05, longest_pause=0.2)
@@ -128,8 +128,7 @@ def run_of_ours(purpose: str = "a test") -> t.Iterator[Journal]:
 @pytest.fixture(scope="module")
 def machines() -> t.Iterator[tuple[Vcenter, list[str]]]:
     """A simulator for all tests of a file, and names of machines that nobody has touched."""
-    if reason := why_not():
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+    needed()
     with simulator("--vms", "105") as vcenter:
         yield vcenter, [f"many{number:05}" for number in range(5, 105)]
 

@@ -20,7 +20,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.prune import lease
 
 STRIDE = int(os.environ.get("VDISK_PAIRS", "97"))
-FIRST = 0 if os.environ.get("CI") else random.randrange(STRIDE)
+FIRST = 0 if os.environ.get("VDISK_CI") else random.randrange(STRIDE)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,9 +18,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 REPORTS = Path(".venv/.cache/reports")
+SPACE = 6 << 30  # bytes of temporary files at a time, with a margin
 
 
 def main() -> None:
+    need_space()
     for old in REPORTS.glob("*.xml"):
         old.unlink()
     lines, failed = [], []
@@ -33,6 +36,17 @@ def main() -> None:
     print("{passed} passed, {failed} failed, {skipped} skipped".format_map(counts))
     if failed:
         raise SystemExit(f"failed: {', '.join(failed)}")
+
+
+def need_space() -> None:
+    """A full disk fails hundreds of tests, none of which says why."""
+    folder = tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free
+    if free < SPACE:
+        raise SystemExit(
+            f"{folder} has {free / 2**30:.1f} GiB free, and the tests need {SPACE >> 30} GiB for "
+            "disks: make room there, or set TMPDIR to another folder."
+        )
 
 
 def run(targets: list[str]) -> list[tuple[str, int, float]]:

@@ -32,6 +32,16 @@ def fill(simulator: Simulator) -> None:
     }
     _tags(simulator, ids)
     _owners(simulator, ids)
+    _objects(simulator)
+
+
+def _objects(simulator: Simulator) -> None:
+    """vSAN has folders of its own kind at the top."""
+    no = tag("val", "false", xsi="xsd:boolean")
+    for moref, each in simulator.upstream.all("Datastore", "name").items():
+        if simulator.world.datastores[each["name"].text or ""] == "vsan":
+            changes = {"capability.topLevelDirectoryCreateSupported": no}
+            simulator.upstream.set("Datastore", moref, changes)
 
 
 def _file_system(file: str, machine: Machine, n: int) -> None:

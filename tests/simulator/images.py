@@ -50,7 +50,7 @@ class Images:
             file = self.file(path)
             os.makedirs(os.path.dirname(file), exist_ok=True)
             entries = database(size, uuid or new_uuid(), thin)
-            extent = os.path.basename(path).removesuffix(".vmdk") + "-flat.vmdk"
+            extent = os.path.basename(self.file(path)).removesuffix(".vmdk") + "-flat.vmdk"
             layer = Layer(path, file, Descriptor("vmfs", size, extent, new_cid(), database=entries))
             layer.remove()
             layer.save()
@@ -86,7 +86,7 @@ class Images:
         descriptor = Descriptor(
             kind,
             above.size,
-            os.path.basename(path).removesuffix(".vmdk") + suffix,
+            os.path.basename(self.file(path)).removesuffix(".vmdk") + suffix,
             cid=above.cid,
             parent_cid=above.cid,
             parent=os.path.relpath(self.file(parent.path), os.path.dirname(self.file(path))),

@@ -47,6 +47,7 @@ WANTED = {
     "DefragmentVirtualDisk_Task": "Datastore.FileManagement",
     "SetVirtualDiskUuid": "Datastore.FileManagement",
     "MakeDirectory": "Datastore.FileManagement",
+    "CreateDirectory": "Datastore.Config",
     "MoveDatastoreFile_Task": "Datastore.FileManagement",
     "DeleteDatastoreFile_Task": "Datastore.FileManagement",
     "SearchDatastore_Task": "Datastore.Browse",

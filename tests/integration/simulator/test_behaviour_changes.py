@@ -10,7 +10,6 @@ from pyVmomi import vim, vmodl
 from ansible_collections.vdisk.lifecycle.tests.simulator.clients import (
     areas,
     change_id,
-    client,
     disks,
     snapshot,
     track,
@@ -19,17 +18,6 @@ from ansible_collections.vdisk.lifecycle.tests.simulator.clients import (
 
 BLOCK = 64 * 1024
 SIZE = 16 << 20
-
-
-@pytest.fixture(scope="module")
-def here():
-    with client("--vms", "60") as found:
-        yield found
-
-
-@pytest.fixture
-def vm(here):
-    return here.any_machine()
 
 
 def enable(vm, value=True):
@@ -239,6 +227,34 @@ def test_enabled_under_a_snapshot_it_loses_silently(here, vm):
     assert areas(vm, made, since) == []
     assert areas(vm, made, "*") == []
     assert kept.config is not None
+
+
+def test_enabled_on_the_files_of_a_snapshot_that_is_gone_it_loses_silently(here, vm):
+    kept = snapshot(vm)
+    with here.mode(needs_consolidation=True):
+        wait(kept.RemoveSnapshot_Task(False))
+    enable(vm)
+    wait(snapshot(vm).RemoveSnapshot_Task(False))
+    since = change_id(snapshot(vm))
+    here.write(vm, BLOCK, b"lost")
+    assert areas(vm, snapshot(vm), since) == []
+
+
+def test_enabled_once_those_are_merged_it_loses_nothing(here, vm):
+    wait(snapshot(vm).RemoveSnapshot_Task(False))
+    track(vm)
+    since = change_id(snapshot(vm))
+    here.write(vm, BLOCK, b"x")
+    assert areas(vm, snapshot(vm), since) == [(BLOCK, BLOCK)]
+
+
+def test_disabled_under_a_snapshot_that_forgets_silently(here, vm):
+    track(vm)
+    since = change_id(snapshot(vm))
+    here.write(vm, BLOCK, b"lost")
+    made = snapshot(vm)
+    enable(vm, False)
+    assert areas(vm, made, since) == []
 
 
 def test_areas_dropped(here, vm):

@@ -10,9 +10,12 @@ import typing as t
 
 import pytest
 
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.extent import Extent, Kind
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes.changes import (
+    Changes,
     Tracker,
 )
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes.proof import judged
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.collect import (
     collect,
 )
@@ -27,6 +30,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connectio
     VCenter,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.tasks import wait
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.machine.marks import DiskMark
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.machine.tree import (
     all_snapshots,
 )
@@ -48,8 +52,9 @@ from ansible_collections.vdisk.lifecycle.tests.simulator.fixtures import (
     simulator,
 )
 
-QUICK = Patience(removal=8, consolidation=8, pause=0.05, longest_pause=0.2)
+QUICK = Patience(removal=8, consolidation=8, settling=8, pause=0.05, longest_pause=0.2)
 OURS = "vdisk-lifecycle "
+CHUNK = 256 << 10
 
 
 def log_in(vcenter: t.Any) -> Session:
@@ -58,8 +63,19 @@ def log_in(vcenter: t.Any) -> Session:
 
 
 def find_vm(session: Session, name: str) -> t.Any:
-    rows = collect(session, vim().VirtualMachine, ("name",))
-    return next(ref for ref, row in rows if row["name"] == name)
+    return find_vms(session, name)[0]
+
+
+def find_vms(session: Session, *names: str) -> list[t.Any]:
+    found = {row["name"]: ref for ref, row in collect(session, vim().VirtualMachine, ("name",))}
+    return [found[name] for name in names]
+
+
+def take_snapshot(session: Session, vm: t.Any) -> t.Any:
+    """One that somebody takes through our session."""
+    what = "take a snapshot"
+    task = session.call(lambda: vm.CreateSnapshot_Task("a", "", False, False), what)
+    return wait(session, task, what)
 
 
 def snapshots(vm: t.Any) -> list[t.Any]:
@@ -94,29 +110,42 @@ class Copy:
         self.mark: t.Any = None
         self.reasons: list[str | None] = []
 
-    def back_up(self, meanwhile: t.Callable[[], None] = lambda: None) -> None:
-        """`meanwhile` is what the guest does while our snapshot exists."""
+    def back_up(
+        self,
+        meanwhile: t.Callable[[], None] = lambda: None,
+        before_asking: t.Callable[[], None] = lambda: None,
+    ) -> None:
+        """`meanwhile` is what others do while our snapshot exists, once the disk was read."""
         with snapshot(
             self._session, self._vm, self._journal, CRASH_CONSISTENT, patience=QUICK
         ) as taken:
             tracker = Tracker(self._session, self._vm, taken.snapshot, taken.task)
             (now,) = tracker.marks
+            before_asking()
             found = tracker.changes(self.mark, now)
-            self._read(now.capacity, found.extents)
+            self.mark = self._read(now.capacity, found)
             meanwhile()
-        self.mark = found.mark
         self.reasons.append(found.reason)
 
-    def _read(self, capacity: int, extents: t.Any) -> None:
-        if extents is None:
-            self.image = bytearray(capacity)
+    def _read(self, capacity: int, found: Changes) -> DiskMark:
+        """The mark to record."""
+        if found.extents is None:
+            old, self.image = self.image, bytearray(capacity)
             self._fetch(0, capacity)
-        for extent in extents or ():
+            return judged(found, _differing(old, self.image))
+        for extent in found.extents:
             self._fetch(extent.offset, extent.length)
+        return found.mark
 
     def _fetch(self, offset: int, length: int) -> None:
         data = self._vcenter.guest_read(self.name, 2000, offset, length)
         self.image[offset : offset + length] = data
+
+
+def _differing(old: bytearray, new: bytearray) -> t.Iterator[Extent]:
+    for start in range(0, len(new), CHUNK):
+        if old[start : start + CHUNK] != new[start : start + CHUNK]:
+            yield Extent(start, CHUNK, Kind.DATA)
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connectio
     libraries,
     tasks,
 )
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots import removal
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.preflight import (
     Limits,
 )
@@ -58,10 +59,10 @@ def at_work(place):  # noqa: F811
         yield vcenter, session, journal, find_vm(session, name)
 
 
-def take(at_work, name=None, quiesce=CRASH_CONSISTENT, **more):
+def take(at_work, name=None, quiesce=CRASH_CONSISTENT, patience=QUICK, **more):
     _vcenter, session, journal, vm = at_work
     vm = find_vm(session, name) if name else vm
-    return snapshot(session, vm, journal, quiesce, patience=QUICK, **more)
+    return snapshot(session, vm, journal, quiesce, patience=patience, **more)
 
 
 def test_it_is_there_inside_and_gone_after(at_work):
@@ -156,6 +157,44 @@ def test_it_consolidates_what_the_removal_left(at_work):
     assert not taken.vm.runtime.consolidationNeeded
 
 
+def test_what_another_removal_left_is_not_ours_to_consolidate(at_work):
+    vcenter, session, journal, vm = at_work
+    keep(session, vm)
+    vcenter.mode(needs_consolidation=True)
+    tasks.wait(session, snapshots(vm)[0].snapshot.RemoveSnapshot_Task(False))
+    vcenter.forget_calls()
+
+    assert not removal.remove_snapshot(session, vm, journal, QUICK)
+    assert "ConsolidateVMDisks_Task" not in vcenter.calls()
+    assert journal.open_entries() == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "waits"), [("VirtualMachine.createSnapshot", True), ("VirtualMachine.migrate", False)]
+)
+def test_only_snapshots_that_are_being_made_are_waited_for(at_work, monkeypatch, kind, waits):
+    _vcenter, session, journal, vm = at_work
+    row = {"info.state": "running", "info.descriptionId": kind}
+    monkeypatch.setattr(removal, "collect", lambda *_args, **_more: iter([(None, row)]))
+    patience = dataclasses.replace(QUICK, removal=60, settling=0.7)
+    begun = time.monotonic()
+
+    assert not removal.remove_snapshot(session, vm, journal, patience)
+    assert (time.monotonic() - begun >= 0.7) == waits
+
+
+def test_waiting_for_others_leaves_the_removal_its_time(at_work, monkeypatch):
+    vcenter = at_work[0]
+    row = {"info.state": "running", "info.descriptionId": "VirtualMachine.createSnapshot"}
+    vcenter.rule("RemoveSnapshot_Task", fault="TaskInProgress", times=2)
+    patience = dataclasses.replace(QUICK, removal=1, settling=1.5)
+
+    with take(at_work, patience=patience) as taken:
+        monkeypatch.setattr(removal, "collect", lambda *_args, **_more: iter([(None, row)]))
+
+    assert names(taken.vm) == []
+
+
 def test_a_session_that_expired_meanwhile_is_no_hindrance(at_work):
     with take(at_work) as taken:
         at_work[0].expire_sessions()
@@ -184,20 +223,21 @@ def test_a_privilege_that_is_missing_is_told_at_once(at_work):
         pass
 
     assert time.monotonic() - begun < 60
-    assert len(journal.open_entries()) == 1
+    assert [each.kind for each in journal.open_entries()] == ["consolidation", "snapshot"]
 
 
 def test_a_removal_that_never_works_is_told_along_with_the_first_error(at_work):
     at_work[0].rule("RemoveSnapshot_Task", fault="TaskInProgress", times=0)
     started = time.monotonic()
 
-    with pytest.raises(VSphereFault) as caught, take(at_work):
+    patience = dataclasses.replace(QUICK, removal=1)
+    with pytest.raises(VSphereFault) as caught, take(at_work, patience=patience):
         raise VSphereFault("the disk cannot be read")
 
     assert "the disk cannot be read" in str(caught.value)
     assert f"{OURS}{at_work[2].run} could not be removed" in str(caught.value)
-    assert len(at_work[2].open_entries()) == 1
-    assert time.monotonic() - started < 3 * QUICK.removal
+    assert [each.kind for each in at_work[2].open_entries()] == ["consolidation", "snapshot"]
+    assert time.monotonic() - started < QUICK.removal
 
 
 # The ladder

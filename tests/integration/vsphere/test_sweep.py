@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -16,23 +17,17 @@ import time
 import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import DiskError
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes.changes import (
-    Tracker,
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection import (
+    session as sessions,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection import wire
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.libraries import (
-    vim,
-)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection import tasks, wire
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.tasks import wait
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.disks.attach import (
     attach,
-    detach,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.machine.machine import (
     NONPERSISTENT,
     ManagedFile,
-    find_attached,
-    look_at,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.naming import (
     description,
@@ -42,12 +37,21 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots
     CRASH_CONSISTENT,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.removal import (
-    Patience,
+    remove_snapshot,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.snapshots import (
     snapshot,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.sweep import sweep
+from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.leftovers import (
+    HASTY,
+    PROXY,
+    journals,
+    left,
+    life_cycle,
+    next_run,
+    other_eyes,
+)
 from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.lifecycle import (
     OURS,
     QUICK,
@@ -62,46 +66,7 @@ from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.lifecycle imp
     snapshots,
 )
 
-PROXY = "proxy01"
-HASTY = Patience(removal=1.0, consolidation=1.0, pause=0.05, longest_pause=0.2)
-HANG, ANSWER = 1.6, 0.5  # seconds: how long a call hangs, how long we wait for it
-
-
-def attached_to(vm):
-    return [each for each in vm.config.hardware.device if hasattr(each, "capacityInKB")][1:]
-
-
-def hot_add(session, journal, proxy, disk):
-    """As a backup will do it: written down, made, undone as far as can be."""
-    number = journal.note(
-        "attach",
-        vcenter=session.content.about.instanceUuid,
-        vm=proxy._moId,
-        vm_name=PROXY,
-        path=disk.path,
-        datastore=disk.datastore._moId,
-        uuid=disk.uuid,
-    )
-    try:
-        attach(session, proxy, disk, mode=NONPERSISTENT)
-    finally:
-        held = find_attached(look_at(session, proxy), disk, ())
-        if held is not None:
-            detach(session, proxy, held, disk.path)
-    journal.done(number)
-
-
-def life_cycle(vcenter, name, patience=HASTY):
-    """All that a backup does in vCenter."""
-    with log_in(vcenter) as session, run_of_ours() as journal:
-        vm, proxy = find_vm(session, name), find_vm(session, PROXY)
-        sweep(session, [vm], patience)
-        with snapshot(session, vm, journal, CRASH_CONSISTENT, patience=patience) as taken:
-            tracker = Tracker(session, vm, taken.snapshot, taken.task)
-            (now,) = tracker.marks
-            tracker.changes(None, now)
-            datastore = session.call(lambda: disk_of(vm).backing.datastore)
-            hot_add(session, journal, proxy, ManagedFile(now.path, datastore, now.uuid))
+HANG, ANSWER = 2.0, 0.5  # seconds: how long a call hangs, how long we wait for it
 
 
 @pytest.fixture
@@ -111,28 +76,6 @@ def machine(place):  # noqa: F811
     with log_in(vcenter) as session:
         keep(session, find_vm(session, name))
     return vcenter, name
-
-
-def left(vcenter, name):
-    """Our leftovers, seen with other eyes than ours; asserts that other people's things stay."""
-    with vcenter.connect() as client:
-        root = client.content.rootFolder
-        view = client.content.viewManager.CreateContainerView(root, [vim().VirtualMachine], True)
-        vms = {each.name: each for each in view.view}
-        there, disks = names(vms[name]), attached_to(vms[PROXY])
-    assert there.count("nightly of somebody else") == 1
-    return [each for each in there if each.startswith(OURS)], disks
-
-
-def next_run(vcenter, name):
-    """What the next run says, once it has swept."""
-    with log_in(vcenter) as session:
-        return sweep(session, [find_vm(session, name)], QUICK)
-
-
-def journals():
-    folder = os.environ["VDISK_STATE_DIR"]
-    return os.listdir(folder) if os.path.isdir(folder) else []
 
 
 FAULTS = {
@@ -155,22 +98,38 @@ def test_each_call_goes_wrong_once(machine, monkeypatch, kind):
     assert {"CreateSnapshot_Task", "RemoveSnapshot_Task", "ReconfigVM_Task"} <= calls.keys()
     assert left(vcenter, name) == ([], [])
     monkeypatch.setattr(wire.Connection, "answer_timeout", ANSWER)
-    swept = 0
-    for method, nth in some_of(calls, kind):
-        vcenter.rule(method, nth=nth, **FAULTS[kind])
-        with contextlib.suppress(DiskError):
-            life_cycle(vcenter, name)
-            assert left(vcenter, name) == ([], []), f"{method} {nth}: told of success"
-        if kind == "hanging":
-            time.sleep(HANG - ANSWER)  # it may yet be carried out
-        vcenter.clear_rules()
-        before = left(vcenter, name)
-        told = next_run(vcenter, name)
-        assert left(vcenter, name) == ([], []), f"{method} {nth}: {before} stays"
-        assert sum(map(len, before)) <= len([each for each in told if each.done]), told
-        assert journals() == []
-        swept += len(told)
-    assert swept or kind != "hanging"  # what is carried out too late is found by the next run only
+    monkeypatch.setattr(sessions, "SECOND_TRY", 0.1)
+    monkeypatch.setattr(tasks, "FIRST_PAUSE", 0.01)
+    with other_eyes(vcenter, name) as look:
+        if kind == "expired":  # their session ends, too
+            look = functools.partial(left, vcenter, name)
+        told = [go_wrong(vcenter, name, look, kind, *call) for call in some_of(calls, kind)]
+    assert any(told) or kind != "hanging"  # what is carried out too late the next run must find
+
+
+def go_wrong(vcenter, name, look, kind, method, nth):
+    """What the next run says about it."""
+    vcenter.rule(method, nth=nth, **FAULTS[kind])
+    succeeded = has_succeeded(vcenter, name)
+    vcenter.clear_rules()
+    before = look()
+    assert not succeeded or before == ([], []), f"{method} {nth}: told of success"
+    if kind == "hanging" and method.endswith("_Task"):
+        time.sleep(HANG - ANSWER)  # it may yet be carried out
+        before = look()
+    told = next_run(vcenter, name)
+    assert look() == ([], []), f"{method} {nth}: {before} stays"
+    assert sum(map(len, before)) <= len([each for each in told if each.done]), told
+    assert journals() == []
+    return told
+
+
+def has_succeeded(vcenter, name):
+    try:
+        life_cycle(vcenter, name)
+    except DiskError:
+        return False
+    return True
 
 
 def some_of(calls, kind):
@@ -262,6 +221,41 @@ def test_a_journal_of_another_vcenter_waits_for_it(machine):
 
     assert next_run(vcenter, name) == []
     assert len(journals()) == 1
+
+
+def test_what_a_vcenter_installed_anew_does_not_know_is_told(machine):
+    vcenter, name = machine
+    with dying_run() as journal:
+        facts = {"vm": "vm-1", "vm_name": "web01", "hostname": vcenter.hostname}
+        journal.note("snapshot", vcenter="another", **facts)
+
+    (told,) = next_run(vcenter, name)
+
+    assert (told.vm, told.done) == ("web01", False)
+    assert "was left alone" in told.message
+    assert "its instance uuid was another and is " in told.message
+    assert told.message.endswith(f"delete {journal.path}")
+    assert len(journals()) == 1
+
+
+def test_who_died_before_the_consolidation_is_helped(machine):
+    vcenter, name = machine
+    vcenter.mode(needs_consolidation=True)
+    with log_in(vcenter) as session:
+        vm = find_vm(session, name)
+        with dying_run() as journal:
+            make(session, vm, journal)
+            vcenter.rule("ConsolidateVMDisks_Task", fault="TaskInProgress", times=0)
+            with pytest.raises(DiskError):
+                remove_snapshot(session, vm, journal, HASTY)
+        assert left(vcenter, name) == ([], [])
+        vcenter.clear_rules()
+
+        (told,) = sweep(session, (), QUICK)
+
+        assert told.message.endswith("was consolidated")
+        assert not vm.runtime.consolidationNeeded
+    assert journals() == []
 
 
 def test_a_machine_that_is_gone_needs_no_sweep(machine):

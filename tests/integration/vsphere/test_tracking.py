@@ -9,16 +9,19 @@ import dataclasses
 
 import pytest
 
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import AccessDenied
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes.changes import (
     Tracker,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes.tracking import (
     enable_tracking,
+    reset_tracking,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.libraries import (
     vim,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.tasks import wait
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.machine import frozen
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.quiesce import (
     CRASH_CONSISTENT,
 )
@@ -63,11 +66,16 @@ def look(at_work, before=None):
         return tracker, mark, mark and tracker.changes(before, mark)
 
 
-def allocated(at_work, **how):
+def allocated(at_work, before=None, **how):
     _vcenter, session, journal, vm = at_work
     with snapshot(session, vm, journal, CRASH_CONSISTENT, patience=QUICK) as taken:
         tracker = Tracker(session, vm, taken.snapshot, taken.task)
-        return tracker.allocated(tracker.marks[0], **how)
+        return tracker.allocated(before, tracker.marks[0], **how)
+
+
+def proved(at_work):
+    """The mark of a disk whose tracking was once compared with all of it."""
+    return dataclasses.replace(look(at_work)[2].mark, proved=True)
 
 
 def test_a_running_vm_is_stunned_and_tracked_from_then_on(at_work):
@@ -170,7 +178,7 @@ def test_what_was_written_is_allocated(at_work):
     enable(at_work)
     at_work[0].guest_write(at_work[3].name, 2000, 5 * BLOCK, b"x")
 
-    changes = allocated(at_work, tracked_from_start=True)
+    changes = allocated(at_work, proved(at_work), tracked_from_start=True)
 
     assert [(each.offset, each.length) for each in changes.extents] == [(5 * BLOCK, BLOCK)]
 
@@ -178,14 +186,73 @@ def test_what_was_written_is_allocated(at_work):
 def test_a_disk_that_may_be_older_than_its_tracking_is_read_whole(at_work):
     enable(at_work)
 
-    assert allocated(at_work, tracked_from_start=False).extents is None
+    assert allocated(at_work, proved(at_work), tracked_from_start=False).extents is None
+
+
+def test_what_an_unproved_tracker_calls_empty_is_read(at_work):
+    enable(at_work)
+
+    assert allocated(at_work, look(at_work)[1], tracked_from_start=True).extents is None
+    assert allocated(at_work, None, tracked_from_start=True).extents is None
 
 
 def test_a_star_that_fails_is_no_error(at_work):
     enable(at_work)
+    before = proved(at_work)
     at_work[0].rule("QueryChangedDiskAreas", fault="FileFault")
 
-    assert allocated(at_work, tracked_from_start=True).extents is None
+    changes = allocated(at_work, before, tracked_from_start=True)
+
+    assert changes.extents is None
+    assert "FileFault" in changes.reason
+
+
+def test_a_reset_begins_anew(at_work):
+    enable(at_work)
+    _vcenter, session, journal, vm = at_work
+    before = proved(at_work)
+
+    assert reset_tracking(session, vm, journal, patience=QUICK) is None
+
+    assert "restarted" in look(at_work, before)[2].reason
+    assert names(at_work[3]) == []
+
+
+def test_no_reset_under_a_snapshot(at_work):
+    _vcenter, session, journal, vm = at_work
+    enable(at_work)
+    keep(session, vm)
+
+    assert "while a VM has snapshots" in reset_tracking(session, vm, journal, patience=QUICK)
+    assert vm.config.changeTrackingEnabled
+
+
+def test_a_snapshot_that_cannot_be_read_is_a_doubt(at_work, monkeypatch):
+    """vCenter leaves out, without a word, what it may not or cannot tell."""
+    keep(at_work[1], at_work[3])
+    set_tracking(at_work[1], at_work[3], True)  # it sees nothing: the snapshot would tell
+    keep(at_work[1], at_work[3])
+    monkeypatch.setattr(frozen, "collect", lambda *_args, **_more: iter(()))
+
+    mark = look(at_work)[1]
+
+    assert mark.untracked == (
+        'whether it was tracked in the snapshot "nightly of somebody else" cannot be read'
+    )
+
+
+def test_our_own_snapshot_that_cannot_be_read_is_an_error(at_work, monkeypatch):
+    """It must not look like a machine without disks."""
+    real = frozen.properties
+
+    def unreadable(session, target, paths):
+        found = real(session, target, paths)
+        return {} if isinstance(target, vim().vm.Snapshot) else found
+
+    monkeypatch.setattr(frozen, "properties", unreadable)
+
+    with pytest.raises(AccessDenied, match="what the snapshot holds"):
+        look(at_work)
 
 
 def test_independent_disks_are_told_of_and_not_read(at_work):
@@ -209,7 +276,7 @@ def test_elsewhere_than_on_vmfs_a_star_is_not_asked_for(start_vcenter, tmp_path,
     with log_in(vcenter) as session, run_of_ours() as journal:
         at_work = vcenter, session, journal, find_vm(session, "many00005")
         enable(at_work)
-        changes = allocated(at_work, tracked_from_start=True)
+        changes = allocated(at_work, proved(at_work), tracked_from_start=True)
 
     assert changes.extents is None
     assert "QueryChangedDiskAreas" not in vcenter.calls()

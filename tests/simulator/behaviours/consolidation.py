@@ -12,7 +12,7 @@ from ..handlers import handles, mode
 from ..images import Disk, Layer
 from ..soap import Call, Fault, Reply, task_reply
 from .devices import as_value, disks_of
-from .machines import Frozen, Machine, devices_of, machine
+from .machines import Machine, devices_of, machine
 from .readers import readers_of
 from .snapshots import flag
 
@@ -86,7 +86,7 @@ def _collapse(simulator: Simulator, target: Machine, key: int, live: Disk) -> bo
             return False
         merging = live if child in live.layers else Disk(live.images, child)
         merging.merge(child)
-        for frozen in _frozen(target, key):
+        for frozen in target.frozen(key):
             if frozen.layer is child:
                 frozen.layer = layer
         _forget_orphan(target, key, child)
@@ -97,7 +97,7 @@ def _collapse(simulator: Simulator, target: Machine, key: int, live: Disk) -> bo
 def _superfluous(target: Machine, key: int, live: Disk) -> Layer | None:
     """A layer that is neither a snapshot's nor the live one, and does not fork into two of ours."""
     layers = _layers(target, key, live)
-    needed = [live.top, *(frozen.layer for frozen in _frozen(target, key))]
+    needed = [live.top, *(frozen.layer for frozen in target.frozen(key))]
     for layer in layers:
         children = live.images.children(layer)
         forks = len(children) > 1 and all(child in layers for child in children)
@@ -108,7 +108,7 @@ def _superfluous(target: Machine, key: int, live: Disk) -> Layer | None:
 
 def _drop_leaves(target: Machine, key: int, live: Disk) -> None:
     """Layers of removed snapshots that a revert had left without anything on them."""
-    needed = [live.top, *(frozen.layer for frozen in _frozen(target, key))]
+    needed = [live.top, *(frozen.layer for frozen in target.frozen(key))]
     for layer in reversed(target.orphans.get(key, [])[:]):
         if layer not in needed and layer.parent is not None and not live.images.children(layer):
             live.images.delete(layer.path)
@@ -124,7 +124,7 @@ def _forget_orphan(target: Machine, key: int, layer: Layer) -> None:
 def _layers(target: Machine, key: int, live: Disk) -> list[Layer]:
     """All of this machine's for this disk."""
     found: list[Layer] = []
-    tops = [live.top, *(frozen.layer for frozen in _frozen(target, key))]
+    tops = [live.top, *(frozen.layer for frozen in target.frozen(key))]
     for top in tops + target.orphans.get(key, []):
         layer: Layer | None = top
         while layer is not None:
@@ -132,10 +132,6 @@ def _layers(target: Machine, key: int, live: Disk) -> list[Layer]:
                 found.append(layer)
             layer = layer.parent
     return found
-
-
-def _frozen(target: Machine, key: int) -> list[Frozen]:
-    return [disks[key] for disks in target.snapshots.values() if key in disks]
 
 
 def _paths(top: Layer) -> list[str]:

@@ -76,6 +76,9 @@ def copy(simulator: Simulator, source: Disk, path: str, kind: str, *, adapter: s
     """The whole chain's content in one new disk, with a uuid of its own."""
     with simulator.images.lock:
         target = create(simulator, path, source.size, kind, adapter=adapter)
+        base, marks = target.layers[0], source.layers[0].descriptor.database.items()
+        base.descriptor.database.update(item for item in marks if item[0].startswith("ddb.fcd."))
+        base.save()
         for offset, length in source.allocated().areas(source.size):
             for start in range(offset, offset + length, BLOCK):
                 piece = source.read(start, min(BLOCK, offset + length - start))
@@ -91,7 +94,7 @@ def move(simulator: Simulator, source: str, target: str) -> None:
         layer = images.open(source).top
         eager = simulator.part(EagerDisks).paths
         file, old_data = images.file(target), layer.data
-        extent = os.path.basename(target).removesuffix(".vmdk") + "-flat.vmdk"
+        extent = os.path.basename(file).removesuffix(".vmdk") + "-flat.vmdk"
         os.rename(old_data, os.path.join(os.path.dirname(file), extent))
         os.unlink(layer.file)
         images.forget(source)

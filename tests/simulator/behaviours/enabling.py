@@ -53,12 +53,17 @@ def applied(
 
 
 def _switch(simulator: Simulator, target: Machine, disk: VirtualDisk, on: bool) -> None:
+    loses = bool(simulator.mode["silent_loss"])
     if not on:
         target.pending.pop(disk.key, None)
         target.tracking.pop(disk.key, None)
         disk.change_id = ""
+        for frozen in target.frozen(disk.key):
+            frozen.blind = frozen.blind or loses  # what counted for it goes, too
     elif disk.key not in target.tracking and disk.in_snapshots:
-        target.pending[disk.key] = bool(simulator.mode["silent_loss"] and target.snapshots)
+        # On deltas whose snapshot is gone, too: they need consolidation.
+        under = target.snapshots or target.orphans.get(disk.key)
+        target.pending[disk.key] = bool(loses and under)
 
 
 def bus_name(devices: list[Element], disk: VirtualDisk) -> str:

@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 from typing import TYPE_CHECKING
 
+from ..descriptors import as_ddb
 from ..handlers import after, handles
 from ..images import BLOCK, Disk
 from ..soap import Call, Fault, Reply, Xml, markup, parse_reply, returnval, tag, task_reply
@@ -64,8 +65,26 @@ def created(simulator: Simulator, call: Call, answer: Reply) -> Reply:
         made = simulator.upstream.properties("Task", task, "info.result")["info.result"]
         kind = _KINDS.get(call.text("spec/backingSpec/provisioningType"), content.THIN)
         size = int(made.findtext("config/capacityInMB", "0")) * MIB
-        content.create(simulator, made.findtext("config/backing/filePath", ""), size, kind)
+        path = made.findtext("config/backing/filePath", "")
+        image = content.create(simulator, path, size, kind)
+        _mark(image, made.findtext("config/id/id", ""), call.text("spec/name"))
     return answer
+
+
+@after("RegisterDisk")
+def registered(simulator: Simulator, call: Call, answer: Reply) -> Reply:
+    made = parse_reply(answer.body).find("returnval/config")
+    if made is not None:
+        image = simulator.images.open(made.findtext("backing/filePath", ""))
+        _mark(image, made.findtext("id/id", ""), made.findtext("name", ""))
+    return answer
+
+
+def _mark(image: Disk, id: str, name: str) -> None:
+    """vCenter notes in the descriptor that this is a first-class disk; copies keep the note."""
+    base = image.layers[0]
+    base.descriptor.database.update({"ddb.fcd.name": name, "ddb.fcd.uuid": as_ddb(id)})
+    base.save()
 
 
 @after("ExtendDisk_Task", "VslmExtendDisk_Task")
@@ -162,7 +181,8 @@ def disk_from_snapshot(simulator: Simulator, call: Call) -> Reply:
         size = tag("capacityInMB", source.size // MIB)
         spec = tag("spec", tag("name", call.text("name")), backing, size)
         id = carry_out(simulator, "CreateDisk_Task", *MANAGER, spec, found="config/id/id")
-        content.copy(simulator, source, path_of(simulator, id), content.THIN)
+        path = path_of(simulator, id)
+        _mark(content.copy(simulator, source, path, content.THIN), id, call.text("name"))
         return result(id)
 
     return task_reply(call, simulator.tasks.run(simulator.entity(call), call.method, work))

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
-from ..handlers import reports
+from ..handlers import mode, reports
 from ..images import Disk
 from ..soap import XSI_TYPE, Fault, tag
 from . import content
@@ -18,6 +18,9 @@ from .redo import drop_redo, make_redo
 
 if TYPE_CHECKING:
     from ..simulator import Simulator
+
+# A disk that is detached and attached again goes on with its ids, and no change is seen any more.
+mode("reattach_keeps_ids", False)
 
 CONTROLLER_UNIT = 7  # the controller's own place on its bus
 UNITS = 16
@@ -102,6 +105,10 @@ def added(simulator: Simulator, target: Machine, disk: VirtualDisk, change: Elem
     """After vcsim has it: the content of a new disk, and the redo log of a nonpersistent one."""
     if change.findtext("fileOperation"):
         _create(simulator, disk, change)
+    elif (kept := target.detached.pop(disk.path, None)) is not None:
+        kept.blind = True
+        target.tracking[disk.key] = kept
+        disk.change_id = kept.change_id
     if disk.mode.endswith("nonpersistent") and target.is_on:
         make_redo(simulator, target, disk)
 
@@ -125,6 +132,8 @@ def _create(simulator: Simulator, disk: VirtualDisk, change: Element) -> None:
 
 def removed(simulator: Simulator, target: Machine, disk: VirtualDisk, *, destroy: bool) -> None:
     drop_redo(simulator, target, disk)
+    if simulator.mode["reattach_keeps_ids"] and disk.key in target.tracking:
+        target.detached[disk.path] = target.tracking[disk.key]
     for forgotten in (target.tracking, target.pending):
         forgotten.pop(disk.key, None)
     if destroy:

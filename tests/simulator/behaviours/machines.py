@@ -53,6 +53,7 @@ class Machine:
         self.lock = threading.RLock()  # a stun: who writes as the guest waits for it
         self.tracking: dict[int, Tracking] = {}  # by device key
         self.pending: dict[int, bool] = {}  # enabled, waiting for a stun; True: blind from birth
+        self.detached: dict[str, Tracking] = {}  # by path; in one mode only
         self.snapshots: dict[str, dict[int, Frozen]] = {}
         self.state_files: dict[str, str] = {}  # the .vmsn of each snapshot
         self.orphans: dict[int, list[Layer]] = {}  # layers whose snapshot is gone
@@ -70,6 +71,10 @@ class Machine:
 
     def disks(self) -> list[VirtualDisk]:
         return disks_of(self.devices())
+
+    def frozen(self, key: int) -> list[Frozen]:
+        """A disk as each of the snapshots holds it."""
+        return [disks[key] for disks in self.snapshots.values() if key in disks]
 
     def save(self, devices: Iterable[Element], **more: Xml) -> None:
         """The devices, and properties by name with `__` for the point."""

@@ -10,11 +10,11 @@ import typing as t
 
 from ..._device.errors import DiskError
 from ..connection.errors import fault_name
-from ..machine.frozen import frozen_disks
+from ..machine.frozen import frozen_disks, running_tracker
 from ..machine.marks import ALLOCATED
 from .areas import ChangesUnknown, all_areas
-from .doubt import doubt
-from .history import reverted
+from .doubt import UNPROVED, doubt
+from .history import broken
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,9 @@ if t.TYPE_CHECKING:
     from ..machine.marks import DiskMark
     from .areas import Page
 
+    Past: t.TypeAlias = "Callable[[DiskMark], str | None]"
     Query = Callable[[int, str], Page]  # start offset, change id
+    Running: t.TypeAlias = "Callable[[], str | None]"
 
 _TELLS_ALLOCATED = ("VMFS",)  # others fail, or call the whole disk allocated
 
@@ -33,12 +35,15 @@ _TELLS_ALLOCATED = ("VMFS",)  # others fail, or call the whole disk allocated
 class Changes:
     """Runs that cover all that differs from the earlier state; None, with the reason: read all.
 
-    `mark` is what the new restore point is to record of the disk.
+    `claimed` are the runs that vCenter names, believed or not; None if it was not asked. After all
+    was read, proof.judged() compares them with what differs, and gives the mark to record; in any
+    other case the new restore point is to record `mark`.
     """
 
     mark: DiskMark
     extents: tuple[Extent, ...] | None
     reason: str | None = None
+    claimed: tuple[Extent, ...] | None = None
 
 
 class Tracker:
@@ -47,32 +52,34 @@ class Tracker:
     def __init__(self, session: Session, vm: t.Any, snapshot: t.Any, task: str) -> None:
         """`task` is the key of the task that made the snapshot. Raises DiskError."""
         self._session, self._vm, self._snapshot = session, vm, snapshot
-        self._pasts: dict[str, str | None] = {}
         frozen = frozen_disks(session, vm, snapshot, task)
         self.marks, self.unprotected = frozen.marks, frozen.unprotected
 
     def changes(self, before: DiskMark | None, now: DiskMark) -> Changes:
         """Since `before`, which a restore point recorded. Raises DiskError if vCenter is gone."""
-        return changes_since(before, now, self._past, self._query(now))
+        return changes_since(before, now, self._past, self._query(now), self._running(now))
 
-    def allocated(self, now: DiskMark, *, tracked_from_start: bool) -> Changes:
+    def allocated(
+        self, before: DiskMark | None, now: DiskMark, *, tracked_from_start: bool
+    ) -> Changes:
         """Outside of the runs the disk is all zeros, and need not be read; never the least runs.
 
-        `tracked_from_start`: the disk was empty when its changes began to be tracked. Raises as
-        changes().
+        Told only by a tracker whose changes since `before` would be believed.
+        `tracked_from_start`: the disk was empty when that began. Raises as changes().
         """
         if not tracked_from_start:
             return Changes(now, None, "the disk may be older than its tracking")
         if now.storage.upper() not in _TELLS_ALLOCATED:
             return Changes(now, None, f"{now.storage} does not tell what is allocated")
-        if now.untracked is not None:
-            return Changes(now, None, now.untracked)
-        return _asked(now, ALLOCATED, self._query(now))
+        reason = _doubt(before, now, self._past)
+        if reason is not None:
+            return Changes(now.following(before), None, reason)
+        mark = dataclasses.replace(now, proved=True)
+        found = _asked(mark, ALLOCATED, self._query(now), self._running(now))
+        return dataclasses.replace(found, claimed=None)  # nothing is said of changes
 
     def _past(self, before: DiskMark) -> str | None:
-        if before.task not in self._pasts:
-            self._pasts[before.task] = reverted(self._session, self._vm, before)
-        return self._pasts[before.task]
+        return broken(self._session, self._vm, before)
 
     def _query(self, now: DiskMark) -> Query:
         ask = self._vm.QueryChangedDiskAreas
@@ -82,27 +89,44 @@ class Tracker:
             now.path,
         )
 
+    def _running(self, now: DiskMark) -> Running:
+        return lambda: running_tracker(self._session, self._vm, now.key)
+
 
 def changes_since(
-    before: DiskMark | None, now: DiskMark, past: Callable[[DiskMark], str | None], query: Query
+    before: DiskMark | None, now: DiskMark, past: Past, query: Query, running: Running
 ) -> Changes:
-    """past() tells why an earlier state may not be one that this one grew out of."""
-    reason = doubt(before, now)
-    if before is not None and reason is None:
-        reason = past(before)
+    """past() tells why an earlier state may not be one that this one grew out of; running() who
+    tracks the running disk."""
+    reason = _doubt(before, now, past)
     mark = now.following(before)
-    if before is None or reason is not None:
+    if before is None or reason not in (None, UNPROVED):
         return Changes(mark, None, reason)
-    return _asked(mark, str(before.change_id), query)
+    found = _asked(mark, str(before.change_id), query, running)
+    if found.claimed is None:
+        return found
+    if reason == UNPROVED:
+        return dataclasses.replace(found, extents=None, reason=reason)
+    return dataclasses.replace(found, mark=dataclasses.replace(mark, proved=True))
 
 
-def _asked(now: DiskMark, change_id: str, query: Query) -> Changes:
+def _doubt(before: DiskMark | None, now: DiskMark, past: Past) -> str | None:
+    reason = doubt(before, now)
+    if before is None or reason not in (None, UNPROVED):
+        return reason
+    return past(before) or reason
+
+
+def _asked(now: DiskMark, change_id: str, query: Query, running: Running) -> Changes:
     try:
-        runs = all_areas(lambda start: query(start, change_id), now.capacity)
+        runs = tuple(all_areas(lambda start: query(start, change_id), now.capacity))
     except ChangesUnknown as error:
         return Changes(now, None, str(error))
     except DiskError as error:
         if fault_name(error) is None:  # not an answer: the road to vCenter is broken
             raise
         return Changes(now, None, str(error))
-    return Changes(now, tuple(runs))
+    # Whoever began anew before the answer may have forgotten some; none ever comes back.
+    if running() != now.tracker:
+        return Changes(now, None, "changed block tracking was restarted while it was asked")
+    return Changes(now, runs, None, runs)

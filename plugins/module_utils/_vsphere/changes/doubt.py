@@ -10,6 +10,8 @@ import typing as t
 if t.TYPE_CHECKING:
     from ..machine.marks import DiskMark
 
+UNPROVED = "what its changed block tracking says was never compared with all of the disk"
+
 
 def doubt(before: DiskMark | None, now: DiskMark) -> str | None:
     """Why all of the disk must be read; None if nothing speaks against reading its changes."""
@@ -46,7 +48,8 @@ def _capacity(before: DiskMark, now: DiskMark) -> str | None:
 
 
 def _place(before: DiskMark, now: DiskMark) -> str | None:
-    if before.path not in now.chain:
+    # All of it: a new delta may have the name that the frozen one had before a move.
+    if now.chain[-len(before.chain) :] != before.chain:
         return f"{before.path} is not below it any more: it was moved or reverted"
     return None
 
@@ -79,4 +82,11 @@ def _counter(before: DiskMark, now: DiskMark) -> str | None:
     return None
 
 
-_RULES = (_tracking, _identity, _capacity, _place, _snapshots, _host, _tracker, _counter)
+def _proof(before: DiskMark, _now: DiskMark) -> str | None:
+    # Begun or restarted under a snapshot, ours too, it misses changes; once that snapshot is gone,
+    # nothing else tells.
+    return None if before.proved else UNPROVED
+
+
+# The last one is the only doubt that asking it helps against: proof.py.
+_RULES = (_tracking, _identity, _capacity, _place, _snapshots, _host, _tracker, _counter, _proof)

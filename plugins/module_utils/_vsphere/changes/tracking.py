@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the vdisk.lifecycle authors
 # SPDX-License-Identifier: BSD-2-Clause
 # Private to vdisk.lifecycle: not an API for other collections.
-"""Switching changed block tracking on, for the next backup."""
+"""Switching changed block tracking on, or off and on again, for the next backup."""
 
 from __future__ import annotations
 
@@ -51,23 +51,66 @@ def enable_tracking(
     limits: Limits | None = None,
     patience: Patience | None = None,
 ) -> str | None:
-    """None once it is on; else the reason why it stays off. Raises DiskError.
-
-    A running VM heeds the setting when it is stunned next: so it gets a snapshot for a moment.
-    """
+    """None once it is on; else the reason why it stays off. Raises DiskError."""
     of_vm = properties(session, vm, _VM)
     reason = why_not_now(of_vm)
     if reason is not None or of_vm.get(_ENABLED):
         return reason
-    what = "switch changed block tracking on"
-    # Refused by vSphere if somebody, such as who makes a snapshot, was faster.
-    spec = libraries.vim().vm.ConfigSpec(
-        changeTrackingEnabled=True, changeVersion=of_vm.get("config.changeVersion")
-    )
-    tasks.wait(session, session.call(lambda: vm.ReconfigVM_Task(spec), what), what)
-    if of_vm.get("runtime.powerState") != "poweredOff":
-        with snapshot(session, vm, journal, CRASH_CONSISTENT, limits=limits, patience=patience):
-            pass
+    _Switch(session, vm, journal, limits, patience).turn(of_vm, on=True)
     if not properties(session, vm, (_ENABLED,)).get(_ENABLED):
         return "vSphere accepted the setting, and it is still off"
     return None
+
+
+def reset_tracking(
+    session: Session,
+    vm: t.Any,
+    journal: Journal,
+    *,
+    limits: Limits | None = None,
+    patience: Patience | None = None,
+) -> str | None:
+    """Begin anew, for all disks of a VM, after a change was missed: else as enable_tracking().
+
+    Where that must not be done now it is left as it is: its changes are not believed.
+    """
+    of_vm = properties(session, vm, _VM)
+    reason = why_not_now({**of_vm, _ENABLED: False})
+    if reason is not None:
+        return reason
+    if of_vm.get(_ENABLED):
+        _Switch(session, vm, journal, limits, patience).turn(of_vm, on=False)
+    return enable_tracking(session, vm, journal, limits=limits, patience=patience)
+
+
+class _Switch:
+    def __init__(
+        self,
+        session: Session,
+        vm: t.Any,
+        journal: Journal,
+        limits: Limits | None,
+        patience: Patience | None,
+    ) -> None:
+        self._session, self._vm, self._journal = session, vm, journal
+        self._limits, self._patience = limits, patience
+
+    def turn(self, of_vm: dict[str, t.Any], *, on: bool) -> None:
+        """A running VM heeds it when it is stunned next: so it gets a snapshot for a moment."""
+        what = f"switch changed block tracking {'on' if on else 'off'}"
+        # Refused by vSphere if somebody, such as who makes a snapshot, was faster.
+        spec = libraries.vim().vm.ConfigSpec(
+            changeTrackingEnabled=on, changeVersion=of_vm.get("config.changeVersion")
+        )
+        task = self._session.call(lambda: self._vm.ReconfigVM_Task(spec), what)
+        tasks.wait(self._session, task, what)
+        if of_vm.get("runtime.powerState") != "poweredOff":
+            with snapshot(
+                self._session,
+                self._vm,
+                self._journal,
+                CRASH_CONSISTENT,
+                limits=self._limits,
+                patience=self._patience,
+            ):
+                pass

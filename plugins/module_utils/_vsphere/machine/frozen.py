@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ..._device.errors import AccessDenied
 from ..connection import libraries
 from ..connection.collect import collect, properties
 from .free_slot import slot_of
@@ -38,13 +39,28 @@ def frozen_disks(session: Session, vm: t.Any, snapshot: t.Any, task: str) -> Fro
     """
     of_vm = properties(session, vm, _VM)
     of_snapshot = properties(session, snapshot, _SNAPSHOT)
-    devices = of_snapshot.get("config.hardware.device", [])
+    devices = of_snapshot.get("config.hardware.device")
+    if devices is None:  # that must not look like a VM without disks
+        raise AccessDenied(
+            "what the snapshot holds cannot be read",
+            path=str(vm._moId),
+            hint="Give the user System.Read on the VM.",
+        )
     slots = slot_names(devices)
     unprotected = {slots[disk.key]: why for disk in disks_of(devices) if (why := unheld(disk))}
     held = [disk for disk in disks_of(devices) if unheld(disk) is None]
     reader = _Reader(session, vm, of_vm, of_snapshot, find_snapshot(of_vm, snapshot), task)
     marks = tuple(reader.mark(disk, slots[disk.key]) for disk in held)
     return Frozen(marks, unprotected)
+
+
+def running_tracker(session: Session, vm: t.Any, key: int) -> str | None:
+    """Who tracks the changes of a disk now; None if nobody does. Raises DiskError."""
+    path = "config.hardware.device"
+    for disk in disks_of(properties(session, vm, (path,)).get(path, ())):
+        if disk.key == key:
+            return tracker_of(getattr(disk.backing, "changeId", None) or None)
+    return None
 
 
 def unheld(disk: t.Any) -> str | None:
@@ -114,6 +130,8 @@ class _Reader:
     def _blind(self, key: int, change_id: str) -> str | None:
         """Tracking that begins under a snapshot reports too little: since 6.5 without an error."""
         for name, ids in self._older:
+            if ids is None:
+                return f'whether it was tracked in the snapshot "{name}" cannot be read'
             if key in ids and tracker_of(ids[key]) != tracker_of(change_id):
                 return (
                     "changed block tracking was switched on or restarted while the VM had the"
@@ -149,21 +167,20 @@ def _build_of_host(session: Session, host: t.Any) -> str:
     return "" if host is None else str(properties(session, host, (path,)).get(path, ""))
 
 
-def _change_ids(session: Session, nodes: list[t.Any]) -> list[tuple[str, dict[int, str | None]]]:
-    """Of each snapshot, the change ids of its disks by their keys."""
-    names = {node.snapshot._moId: str(node.name) for node in nodes}
+def _change_ids(
+    session: Session, nodes: list[t.Any]
+) -> list[tuple[str, dict[int, str | None] | None]]:
+    """Of each snapshot, the change ids of its disks by their keys; None if they cannot be read."""
     kind, path = libraries.vim().vm.Snapshot, "config.hardware.device"
     rows = collect(session, kind, (path,), objects=[node.snapshot for node in nodes])
-    return [
-        (
-            names[moref._moId],
-            {
-                disk.key: getattr(disk.backing, "changeId", None) or None
-                for disk in disks_of(row.get(path, ()))
-            },
-        )
-        for moref, row in rows
-    ]
+    devices = {ref._moId: row.get(path) for ref, row in rows}
+    return [(str(node.name), _ids(devices.get(node.snapshot._moId))) for node in nodes]
+
+
+def _ids(devices: Sequence[t.Any] | None) -> dict[int, str | None] | None:
+    if devices is None:
+        return None
+    return {disk.key: getattr(disk.backing, "changeId", None) or None for disk in disks_of(devices)}
 
 
 def _kinds_of_datastores(session: Session, devices: list[t.Any]) -> dict[int, str]:

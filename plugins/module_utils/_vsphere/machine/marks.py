@@ -18,7 +18,8 @@ class DiskMark:
     `change_id` is the one in the snapshot's own description of the disk: that of the running disk
     is younger already. `chain` is all files below it, the frozen one first. `snapshots` are the ids
     of those that ours stands on. `task` is the key of the task that made ours, a landmark in the
-    history of the VM. `untracked` says why the changes up to here are not to be relied on.
+    history of the VM. `untracked` says why the changes up to here are not to be relied on; `proved`
+    that what this tracker says was once compared with all of the disk, with no doubt since.
     """
 
     vcenter: str
@@ -36,6 +37,7 @@ class DiskMark:
     storage: str  # kind of the datastore: VMFS, NFS, vsan …
     task: str
     taken_at: str  # ISO 8601, by vCenter's clock
+    proved: bool = False
 
     @property
     def path(self) -> str:

@@ -35,7 +35,7 @@ class Entry:
     """One thing that a job made, or was about to make."""
 
     number: int
-    kind: str  # snapshot, attach
+    kind: str  # attach, snapshot, consolidation (owed from the moment a snapshot is removed)
     facts: dict[str, t.Any]
 
 

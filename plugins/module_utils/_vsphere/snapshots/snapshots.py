@@ -16,7 +16,7 @@ from . import quiesce as ladder
 from .naming import description, snapshot_name
 from .preflight import Limits, check_ready
 from .quiesce import Level, Quiesce
-from .removal import Patience, remove_snapshot, snapshot_of
+from .removal import Patience, remove_snapshot, snapshot_of, whereabouts
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,24 +54,18 @@ def snapshot(
     patience = patience or Patience()
     # Before anything else: an older snapshot of ours, still merging, would spoil this one.
     of_vm = check_ready(session, vm, limits or Limits())
-    number = journal.note(
-        "snapshot",
-        vcenter=session.identity,
-        hostname=session.vcenter.hostname,
-        vm=str(vm._moId),
-        vm_name=str(of_vm.get("name")),
-    )
+    number = journal.note("snapshot", **whereabouts(session, vm, of_vm.get("name")))
     maker = _Maker(session, vm, journal, patience)
     try:
         yield maker.make(quiesce, of_vm)
     except BaseException as error:
         # What went wrong first is what the operator must hear of.
         with _left_over(journal, error):
-            if remove_snapshot(session, vm, journal.run, patience) or not maker.unanswered:
+            if remove_snapshot(session, vm, journal, patience) or not maker.unanswered:
                 journal.done(number)
         raise
     with _left_over(journal):
-        remove_snapshot(session, vm, journal.run, patience)
+        remove_snapshot(session, vm, journal, patience)
     journal.done(number)
 
 
@@ -93,7 +87,7 @@ def _left_over(journal: Journal, first: BaseException | None = None) -> Iterator
 class _Maker:
     def __init__(self, session: Session, vm: t.Any, journal: Journal, patience: Patience) -> None:
         self._session, self._vm, self._patience = session, vm, patience
-        self._run, self._name = journal.run, snapshot_name(journal.run)
+        self._journal, self._name = journal, snapshot_name(journal.run)
         self._text = description(journal.head())
         # A request that nobody answered may be carried out when we have long stopped looking: then
         # the next run looks once more.
@@ -113,7 +107,7 @@ class _Maker:
                     raise
                 passed.append(f"{level.value}: {error}")
                 # A failed attempt may leave a snapshot that is of no use.
-                remove_snapshot(self._session, self._vm, self._run, self._patience)
+                remove_snapshot(self._session, self._vm, self._journal, self._patience)
                 continue
             return Taken(self._made(), self._vm, self._name, task, level, tuple(passed))
         raise VSphereFault(
@@ -140,7 +134,7 @@ class _Maker:
         return str(task._moId)
 
     def _made(self) -> t.Any:
-        node = snapshot_of(self._session, self._vm, self._run)
+        node = snapshot_of(self._session, self._vm, self._journal.run)
         if node is None:
             raise VSphereFault("the snapshot that was just taken is not there", path=self._name)
         return node.snapshot

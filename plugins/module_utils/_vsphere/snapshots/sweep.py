@@ -16,7 +16,7 @@ from ..machine.machine import NONPERSISTENT, ManagedFile, find_attached, look_at
 from ..machine.tree import all_snapshots
 from .journal import Journal, abandoned, host_name, known_runs
 from .naming import maker, snapshot_name
-from .removal import Patience, remove_snapshot
+from .removal import Patience, consolidate, remove_snapshot
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,7 +26,7 @@ if t.TYPE_CHECKING:
 
 
 # A run has work of its own to do, and what it cannot remove now, the next one will try again.
-_SHORT = Patience(removal=180.0, consolidation=900.0)
+_SHORT = Patience(removal=180.0, consolidation=900.0, settling=60.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,19 +59,29 @@ class _Sweep:
         self._vcenter = session.identity
 
     def all(self) -> Iterator[Swept]:
-        entries = [
-            entry
-            for entry in self._journal.open_entries()
-            if entry.facts.get("vcenter") == self._vcenter
-        ]
         # A snapshot cannot go while its disks are attached somewhere.
         attached = False
-        for entry in sorted(entries, key=lambda entry: entry.kind != "attach"):
-            if attached and entry.kind != "attach":
-                continue
-            for swept in self._one(entry):
-                attached |= entry.kind == "attach" and not swept.done
-                yield swept
+        for entry in sorted(self._journal.open_entries(), key=_turn):
+            if entry.facts.get("vcenter") != self._vcenter:
+                yield from self._elsewhere(entry)
+            elif not attached or entry.kind == "attach":
+                for swept in self._one(entry):
+                    attached |= entry.kind == "attach" and not swept.done
+                    yield swept
+
+    def _elsewhere(self, entry: Entry) -> Iterator[Swept]:
+        """Of another vCenter, which will be swept when a run goes there; if it still exists."""
+        hostname = self._session.vcenter.hostname
+        if entry.facts.get("hostname") != hostname:
+            return
+        yield Swept(
+            str(entry.facts.get("vm_name", entry.facts["vm"])),
+            self._journal.run,
+            False,
+            f"{self._what(entry)} was left alone: {hostname} is not the vCenter that it was then"
+            f" (its instance uuid was {entry.facts.get('vcenter')} and is {self._vcenter}), and may"
+            f" call other VMs by the same ids; look for it, and then delete {self._journal.path}",
+        )
 
     def _one(self, entry: Entry) -> Iterator[Swept]:
         name = str(entry.facts.get("vm_name", entry.facts["vm"]))
@@ -91,10 +101,13 @@ class _Sweep:
         try:
             if entry.kind == "attach":
                 return self._detach(vm, entry)
-            removed = remove_snapshot(self._session, vm, self._journal.run, self._patience)
+            if entry.kind == "consolidation":
+                needed = consolidate(self._session, vm, self._journal, self._patience)
+                return f"{self._what(entry)} was consolidated" if needed else None
+            removed = remove_snapshot(self._session, vm, self._journal, self._patience)
+            return f"{self._what(entry)} was removed" if removed else None
         except ObjectNotFound:  # the VM is gone, and all that was on it
             return None
-        return f"{self._what(entry)} was removed" if removed else None
 
     def _detach(self, vm: t.Any, entry: Entry) -> str | None:
         facts = entry.facts
@@ -112,7 +125,13 @@ class _Sweep:
         of = f"of a run that died ({head.get('purpose')}, {head.get('time')})"
         if entry.kind == "attach":
             return f"{entry.facts['path']} {of}"
+        if entry.kind == "consolidation":
+            return f"what is left of a snapshot {of}"
         return f'the snapshot "{snapshot_name(self._journal.run)}" {of}'
+
+
+def _turn(entry: Entry) -> tuple[bool, bool]:
+    return entry.kind != "attach", entry.kind == "consolidation"
 
 
 def _strangers(session: Session, vms: Iterable[t.Any]) -> Iterator[Swept]:

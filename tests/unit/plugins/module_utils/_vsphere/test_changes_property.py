@@ -14,10 +14,12 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.extent import Extent, Kind
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes import (
     areas,
     changes,
     doubt,
+    proof,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.machine.marks import DiskMark
 from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._vsphere.tracked import (
@@ -27,6 +29,7 @@ from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._vspher
 )
 
 BLOCKS = 12
+Story = t.Sequence[tuple[t.Any, ...]]
 writes = st.tuples(st.just("write"), st.integers(0, BLOCKS + 6), st.integers(1, 99))
 events = st.sampled_from(
     [
@@ -38,13 +41,28 @@ events = st.sampled_from(
         ("restart_tracking",),
         ("stop_tracking",),
         ("attach_anew",),
+        ("attach_again",),
         ("replace",),
         ("move",),
         ("upgrade_host",),
     ]
 )
-backups = st.just(("backup",))
-steps = st.lists(st.one_of(writes, writes, backups, backups, events), max_size=25)
+# What others do under our snapshot, before vCenter is asked for the changes, and after.
+meanwhile = st.lists(
+    st.one_of(
+        writes,
+        st.sampled_from([("restart_tracking",), ("stop_tracking",), ("keep",), ("drop",)]),
+    ),
+    max_size=2,
+)
+backups = st.just(("backup", [], []))
+disturbed = st.tuples(st.just("backup"), meanwhile, meanwhile)
+steps = st.lists(st.one_of(writes, writes, backups, backups, disturbed, events), max_size=25)
+# A tracker that is believed: else most stories would end before there is one.
+PROVED = [("backup", [], []), ("write", 5, 100), ("backup", [], [])]
+stories = st.booleans().flatmap(
+    lambda proved: steps.map(lambda story: [*(PROVED if proved else []), *story])
+)
 pagings = st.builds(Paging, st.integers(1, 5), st.none() | st.integers(1, 4))
 
 
@@ -57,31 +75,50 @@ class Backup:
         self._last: t.Any = None
         self.increments = 0
 
-    def run(self, world: World, see: t.Callable[[World, DiskMark], DiskMark]) -> None:
+    def run(self, world: World, see: t.Any, before: Story = (), after: Story = ()) -> None:
         frozen = world.freeze()
+        do(world, before)
         found = changes.changes_since(
-            self._last, frozen.mark, world.past, frozen.query(self._paging)
+            self._last, frozen.mark, world.past, frozen.query(self._paging), world.running
         )
+        mark = found.mark
         if found.extents is None:
             assert found.reason
+            differing = differences(self._image, frozen.content)
             self._image = list(frozen.content)
+            mark = proof.judged(found, differing)
         else:
             self.increments += 1
             for extent in found.extents:
                 assert extent.end <= frozen.capacity
                 for block in range(extent.offset // BLOCK, -(-extent.end // BLOCK)):
                     self._image[block] = frozen.content[block]
-        self._last = see(world, found.mark)
+        do(world, after)
+        self._last = see(world, mark)
+        world.thaw()
         assert self._image == frozen.content
 
 
-def play(story: list[tuple[t.Any, ...]], paging: Paging, see: t.Any) -> Backup:
+def differences(old: list[int], new: list[int]) -> list[Extent]:
+    return [
+        Extent(block * BLOCK, BLOCK, Kind.DATA)
+        for block, value in enumerate(new)
+        if block >= len(old) or old[block] != value
+    ]
+
+
+def do(world: World, story: Story) -> None:
+    for name, *arguments in story:
+        getattr(world, name)(*arguments)
+
+
+def play(story: Story, paging: Paging, see: t.Any) -> Backup:
     world, backup = World(BLOCKS), Backup(paging)
     for name, *arguments in story:
         if name == "backup":
-            backup.run(world, see)
+            backup.run(world, see, *arguments)
         else:
-            getattr(world, name)(*arguments)
+            do(world, [(name, *arguments)])
     backup.run(world, see)
     return backup
 
@@ -90,21 +127,25 @@ def as_frozen(_world: World, mark: DiskMark) -> DiskMark:
     return mark
 
 
+# What a name that comes back hides, chance seldom finds: the second revert makes its file again.
+REVERTED_TWICE = [*PROVED, ("keep",), ("write", 0, 1), ("backup",), ("revert", 0), ("revert", 0)]
+# As above: the delta that comes after the move has the name of the one before.
+MOVED = [*PROVED, ("keep",), ("write", 0, 2), ("backup",), ("write", 0, 1), ("move",), ("keep",)]
+RESTART = ("restart_tracking",)
+
+
 @settings(max_examples=400)
-@example([("keep",), ("write", 0, 1), ("backup",), ("revert", 0), ("revert", 0)], Paging(1))
-@given(steps, pagings)
+@example(REVERTED_TWICE, Paging(1))
+@example(MOVED, Paging(1))
+@given(stories, pagings)
 def test_full_and_increments_give_the_disk(story, paging):
     play(story, paging, as_frozen)
 
 
 def test_a_quiet_vm_is_read_in_increments():
-    story = [("backup",), ("write", 3, 7), ("backup",), ("write", 11, 8), ("keep",), ("backup",)]
+    story = [*PROVED, ("write", 3, 7), ("backup",), ("write", 11, 8), ("keep",), ("backup",)]
 
     assert play(story, Paging(1), as_frozen).increments == 3
-
-
-# What a name that comes back hides, chance seldom finds: the second revert makes its file again.
-REVERTED_TWICE = [("keep",), ("write", 0, 1), ("backup",), ("revert", 0), ("revert", 0)]
 
 
 def notices(see: t.Any = as_frozen) -> bool:
@@ -118,7 +159,9 @@ def notices(see: t.Any = as_frozen) -> bool:
         phases=(Phase.explicit, Phase.generate),
     )
     @example(REVERTED_TWICE, Paging(1))
-    @given(steps, pagings)
+    @example(MOVED, Paging(1))
+    @example([*PROVED, ("write", 11, 1)], Paging(1, 1))
+    @given(stories, pagings)
     def the_property(story, paging):
         play(story, paging, see)
 
@@ -129,9 +172,10 @@ def notices(see: t.Any = as_frozen) -> bool:
     return False
 
 
-# The rule of snapshots stands behind that of history, and no story here has files that somebody
-# put back behind vSphere's back: both have tests of their own.
-TESTED_ALONE = ("_snapshots", "_counter")
+# These stand behind others: that of snapshots behind history, that of what is seen to be blind
+# behind proof. And no story here has files that somebody put back behind vSphere's back. They have
+# tests of their own.
+TESTED_ALONE = ("_snapshots", "_tracking", "_counter")
 ALONE = [rule.__name__ for rule in doubt._RULES if rule.__name__ not in TESTED_ALONE]
 
 
@@ -147,6 +191,14 @@ def test_history_is_missed(monkeypatch):
     monkeypatch.setattr(World, "past", lambda *_args: None)
 
     assert notices()
+
+
+def test_a_disk_that_was_elsewhere_is_read_whole(monkeypatch):
+    play([*PROVED, ("attach_again",)], Paging(1), as_frozen)
+    monkeypatch.setattr(World, "past", lambda *_args: None)
+
+    with pytest.raises(AssertionError):
+        play([*PROVED, ("attach_again",)], Paging(1), as_frozen)
 
 
 def first_page_only(query, capacity):
@@ -195,18 +247,68 @@ def test_order_is_missed():
     assert notices(too_late)
 
 
-def test_blindness_is_missed(monkeypatch):
-    """A mark that was made under a snapshot, and looks well once that is gone."""
+BLIND = {
+    "under our snapshot": [("backup", [], [RESTART])],
+    "under our snapshot, before it is asked": [("backup", [RESTART], [])],
+    "under one that is gone before we look": [("keep",), RESTART, ("drop",)],
+    "under one that we saw": [("keep",), RESTART, ("backup",), ("drop",)],
+}
+LATER = [("backup",), ("write", 0, 1), ("backup",), ("write", 1, 1), ("backup",)]
+
+
+@pytest.mark.parametrize("begun", BLIND)
+def test_blind_tracking_is_found_out(begun):
+    play([*PROVED, *BLIND[begun], *LATER], Paging(1), as_frozen)
+
+
+@pytest.mark.parametrize("begun", BLIND)
+def test_proof_is_missed(begun, monkeypatch):
+    left = [rule for rule in doubt._RULES if rule.__name__ != "_proof"]
+    monkeypatch.setattr(doubt, "_RULES", left)
     monkeypatch.setattr(DiskMark, "following", lambda mark, _before: mark)
-    story = [("keep",), ("restart_tracking",), ("backup",), ("drop",), ("backup",), ("write", 0, 1)]
+
+    with pytest.raises(AssertionError):
+        play([*PROVED, *BLIND[begun], *LATER], Paging(1), as_frozen)
+
+
+def test_a_look_at_the_running_disk_is_missed(monkeypatch):
+    """Who believes an answer that came after somebody had begun anew."""
+    story = [*PROVED, ("write", 3, 7), ("backup", [RESTART], [])]
+    play(story, Paging(1), as_frozen)
+    monkeypatch.setattr(World, "running", lambda world: world.frozen_by)
+    monkeypatch.setattr(World, "freeze", remembering(World.freeze))
 
     with pytest.raises(AssertionError):
         play(story, Paging(1), as_frozen)
 
 
+def remembering(freeze):
+    def freeze_and_remember(world):
+        world.frozen_by = str(world.tracker)
+        return freeze(world)
+
+    return freeze_and_remember
+
+
+def whatever_differs(found, _differing):
+    return dataclasses.replace(found.mark, proved=True)
+
+
+def what_is_named_at_all(found, differing):
+    named = bool(found.claimed) or not differing
+    return dataclasses.replace(found.mark, proved=named)
+
+
+@pytest.mark.parametrize("broken", [whatever_differs, what_is_named_at_all])
+def test_judgement_is_missed(broken, monkeypatch):
+    monkeypatch.setattr(proof, "judged", broken)
+
+    assert notices()
+
+
 def test_a_whole_change_id_is_no_tracker(monkeypatch):
     """Comparing whole ids is safe, but nothing would ever be read in increments."""
     monkeypatch.setattr(DiskMark, "tracker", property(lambda mark: mark.change_id))
-    story = [("backup",), ("write", 3, 7), ("backup",)]
+    story = [*PROVED, ("write", 3, 7), ("backup",)]
 
     assert play(story, Paging(1), as_frozen).increments == 0

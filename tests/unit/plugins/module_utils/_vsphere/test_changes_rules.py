@@ -21,7 +21,11 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes.a
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes.changes import (
     changes_since,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes.doubt import doubt
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes.doubt import (
+    UNPROVED,
+    doubt,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes.proof import judged
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.machine.marks import DiskMark
 from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._vsphere.tracked import (
     Area,
@@ -45,12 +49,19 @@ BEFORE = DiskMark(
     storage="VMFS",
     task="task-9",
     taken_at="2026-01-01T00:00:00+00:00",
+    proved=True,
 )
-NOW = dataclasses.replace(BEFORE, change_id="52 de/9")
+NOW = dataclasses.replace(BEFORE, change_id="52 de/9", proved=False)
+
+UNPROVED_BEFORE = dataclasses.replace(BEFORE, proved=False)
 
 
 def no_past(_before):
     return None
+
+
+def running():
+    return "52 de"
 
 
 def answers(*pages):
@@ -81,6 +92,7 @@ def test_a_disk_without_a_restore_point_is_read_whole():
         ({"capacity": 65 * MIB}, "its size was"),
         ({"capacity": 63 * MIB}, "its size was"),
         ({"chain": ("[other] vm/vm.vmdk",)}, "moved or reverted"),
+        ({"chain": ("[ds] vm/vm.vmdk", "[other] vm/vm.vmdk")}, "moved or reverted"),
         ({"snapshots": ()}, "a snapshot that it stood on is gone"),
         ({"snapshots": (4,)}, "a snapshot that it stood on is gone"),
         ({"host_build": "101"}, "build was 100 and is 101"),
@@ -107,17 +119,21 @@ def test_what_happens_all_the_time_is_no_doubt(change):
     assert doubt(BEFORE, dataclasses.replace(NOW, **change)) is None
 
 
+def test_what_was_never_compared_is_a_doubt():
+    assert doubt(UNPROVED_BEFORE, NOW) == UNPROVED
+
+
 def test_the_past_is_asked_for_only_without_other_doubts():
     def past(_before):
         raise AssertionError
 
-    changes = changes_since(BEFORE, dataclasses.replace(NOW, key=1), past, None)
+    changes = changes_since(BEFORE, dataclasses.replace(NOW, key=1), past, None, running)
 
     assert changes.extents is None
 
 
 def test_a_revert_is_a_reason():
-    changes = changes_since(BEFORE, NOW, lambda _before: "it was reverted", None)
+    changes = changes_since(BEFORE, NOW, lambda _before: "it was reverted", None, running)
 
     assert changes.extents is None
     assert changes.reason == "it was reverted"
@@ -131,7 +147,7 @@ def test_a_fault_of_the_query_is_a_reason():
     def query(_start, _change_id):
         raise VSphereFault("no such change id") from FileFault()
 
-    changes = changes_since(BEFORE, NOW, no_past, query)
+    changes = changes_since(BEFORE, NOW, no_past, query, running)
 
     assert changes.extents is None
     assert "no such change id" in changes.reason
@@ -142,14 +158,14 @@ def test_a_broken_connection_is_an_error():
         raise ServerUnreachable("gone") from ConnectionResetError()
 
     with pytest.raises(ServerUnreachable):
-        changes_since(BEFORE, NOW, no_past, query)
+        changes_since(BEFORE, NOW, no_past, query, running)
 
 
 def test_a_senseless_answer_is_a_reason():
     def query(start, _change_id):
         return Page(start, 0, [])
 
-    changes = changes_since(BEFORE, NOW, no_past, query)
+    changes = changes_since(BEFORE, NOW, no_past, query, running)
 
     assert changes.extents is None
     assert "no part of the disk" in changes.reason
@@ -224,3 +240,98 @@ def test_blind_tracking_stays_blind_until_it_begins_anew():
 
     assert NOW.following(blind).untracked == "begun under a snapshot"
     assert anew.following(blind).untracked is None
+
+
+# Proof
+
+
+def asked(before, *areas, running=running):
+    return changes_since(
+        before,
+        NOW,
+        no_past,
+        lambda start, _id: answers((start, NOW.capacity, areas))(start),
+        running,
+    )
+
+
+def chunk(number):
+    return Extent(number * MIB, MIB, Kind.DATA)
+
+
+def test_what_is_not_proved_is_asked_all_the_same():
+    found = asked(UNPROVED_BEFORE, (MIB, MIB))
+
+    assert found.extents is None
+    assert found.reason == UNPROVED
+    assert found.claimed == (chunk(1),)
+    assert not found.mark.proved
+
+
+def test_a_revert_is_a_reason_before_it_is_proved():
+    found = changes_since(UNPROVED_BEFORE, NOW, lambda _before: "reverted", None, running)
+
+    assert (found.reason, found.claimed) == ("reverted", None)
+
+
+def test_what_is_believed_stays_proved():
+    found = asked(BEFORE, (MIB, MIB))
+
+    assert found.extents == (chunk(1),)
+    assert found.mark.proved
+
+
+def test_any_doubt_ends_a_proof():
+    moved = dataclasses.replace(NOW, host_build="101")
+
+    assert not changes_since(BEFORE, moved, no_past, None, running).mark.proved
+
+
+@pytest.mark.parametrize("anew", [None, "53 00"])
+def test_who_began_anew_while_asked_is_not_believed(anew):
+    found = asked(BEFORE, (MIB, MIB), running=lambda: anew)
+
+    assert found.extents is None
+    assert found.claimed is None
+    assert "restarted while it was asked" in found.reason
+
+
+def test_all_that_differs_was_named():
+    mark = judged(asked(UNPROVED_BEFORE, (MIB, 1), (4 * MIB, 9)), [chunk(1), chunk(4)])
+
+    assert mark.proved
+    assert mark.untracked is None
+
+
+def test_naming_more_than_differs_is_no_fault():
+    assert judged(asked(UNPROVED_BEFORE, (0, 64 * MIB)), [chunk(63)]).proved
+
+
+@pytest.mark.parametrize("missed", [0, 2, 63])
+def test_a_change_that_was_not_named(missed):
+    found = asked(UNPROVED_BEFORE, (MIB, MIB), (3 * MIB, MIB))
+
+    mark = judged(found, [chunk(1), chunk(missed)])
+
+    assert not mark.proved
+    assert mark.untracked == f"changed block tracking missed a change at byte {missed * MIB}"
+
+
+def test_a_change_missed_by_what_was_believed():
+    mark = judged(asked(BEFORE, (MIB, MIB)), [chunk(1), chunk(2)])
+
+    assert not mark.proved
+    assert mark.untracked is not None
+
+
+def test_where_nothing_differs_nothing_is_proved():
+    mark = judged(asked(UNPROVED_BEFORE), [])
+
+    assert not mark.proved
+    assert mark.untracked is None
+
+
+def test_who_was_not_asked_is_not_judged():
+    whole = changes_since(None, NOW, no_past, None, running)
+
+    assert judged(whole, [chunk(1)]) == whole.mark

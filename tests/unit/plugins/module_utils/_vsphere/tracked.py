@@ -41,7 +41,7 @@ class World:
     """One VM with one disk. A block holds a number; `changed` is the epoch of its last change.
 
     What makes vSphere forget changes makes it forget here too, without a word: whether that shows
-    is up to the rules under test.
+    is up to the rules under test. `ours`: our snapshot is there.
     """
 
     def __init__(self, blocks: int) -> None:
@@ -49,11 +49,11 @@ class World:
         self.changed = [0] * blocks
         self.epoch = 1
         self.tracker: uuid.UUID | None = uuid.uuid4()
-        self.blind = self.seen_blind = False
+        self.blind = self.ours = False
         self.disk, self.key, self.build = uuid.uuid4(), 2000, 100
         self.snapshots = list[Kept]()
         self.path, self.numbers, self.moves = "[ds] vm/vm.vmdk", 0, 0
-        self.reverts, self.tasks = list[int](), 0
+        self.breaks, self.tasks = list[int](), 0
 
     @property
     def capacity(self) -> int:
@@ -80,9 +80,6 @@ class World:
                 self.snapshots[0].path = gone.path
             else:
                 self.path = gone.path
-            if self.blind and not self.seen_blind:
-                # Nothing is left then that could tell: only reading again some chunks does.
-                self.restart_tracking()
             self._stun()
 
     def revert(self, which: int) -> None:
@@ -94,7 +91,7 @@ class World:
             self.blocks = list(target.blocks)
             self.path = self._free_path()
             self.tasks += 1
-            self.reverts.append(self.tasks)
+            self.breaks.append(self.tasks)
             self._stun()
 
     def resize(self) -> None:
@@ -104,8 +101,7 @@ class World:
 
     def restart_tracking(self) -> None:
         """Another product resets it. Under a snapshot it sees nothing from then on."""
-        self.tracker, self.blind = uuid.uuid4(), bool(self.snapshots)
-        self.seen_blind = False
+        self.tracker, self.blind = uuid.uuid4(), bool(self.snapshots or self.ours)
         self.changed = [0] * len(self.blocks)
         self._stun()
 
@@ -115,6 +111,14 @@ class World:
     def attach_anew(self) -> None:
         if not self.snapshots:
             self.key += 1
+            self.changed = [0] * len(self.blocks)
+
+    def attach_again(self) -> None:
+        """Out and in again, into the same place; what was written elsewhere nobody counted."""
+        if not self.snapshots:
+            self.tasks += 1
+            self.breaks.append(self.tasks)
+            self.blocks[0] += 1
             self.changed = [0] * len(self.blocks)
 
     def replace(self) -> None:
@@ -138,13 +142,26 @@ class World:
         """Our snapshot. What the guest writes from now on belongs to the next epoch."""
         self.tasks += 1
         frozen = Frozen(self)
-        self.seen_blind = self.blind
+        self.ours = True
         self._stun()
         return frozen
 
+    def thaw(self) -> None:
+        """Our snapshot goes."""
+        self.ours = False
+        self._stun()
+
+    def running(self) -> str | None:
+        """As frozen.running_tracker."""
+        return str(self.tracker) if self.tracker else None
+
     def past(self, before: DiskMark) -> str | None:
-        """As history.reverted."""
-        return "reverted" if any(when > int(before.task) for when in self.reverts) else None
+        """As history.broken."""
+        return (
+            "reverted, or detached"
+            if any(when > int(before.task) for when in self.breaks)
+            else None
+        )
 
     def untracked(self) -> str | None:
         if self.tracker is None:
@@ -170,6 +187,7 @@ class Frozen:
         self.content = list(world.blocks)
         self.capacity = world.capacity
         self._changed = list(world.changed)
+        self._world, self._tracker = world, world.tracker
         self.mark = DiskMark(
             vcenter="vc",
             vm="vm-1",
@@ -189,7 +207,8 @@ class Frozen:
         )
 
     def query(self, paging: Paging) -> t.Callable[[int, str], Page]:
-        """As QueryChangedDiskAreas; it does not mind whose tracker a change id is from."""
+        """As QueryChangedDiskAreas; it does not mind whose tracker a change id is from, nor that
+        somebody has begun anew since and deleted the files of this one."""
 
         def ask(start: int, change_id: str) -> Page:
             if start >= self.capacity:
@@ -200,6 +219,8 @@ class Frozen:
         return ask
 
     def _areas(self, since: int) -> list[Area]:
+        if self._world.tracker != self._tracker:
+            return []
         # The last one goes beyond the end of the disk, to the end of the block.
         return [
             Area(block * BLOCK, BLOCK) for block, epoch in enumerate(self._changed) if epoch > since

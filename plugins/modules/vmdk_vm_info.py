@@ -44,7 +44,7 @@ options:
     elements: str
     default: []
   folder:
-    description: Folders. What is in their subfolders counts as well.
+    description: Folders. What is in their subfolders and vApps counts as well.
     type: list
     elements: str
     default: []
@@ -64,7 +64,10 @@ options:
     elements: str
     default: []
   custom_attribute:
-    description: Custom attributes and what they must be. All of them must fit.
+    description:
+      - Custom attributes and what they must be, with C(*) and C(?) as in names. All of them must
+        fit. Their values are texts, also where they look like a number. What YAML takes for a truth
+        value, such as C(yes), must be in quotes.
     type: dict
     default: {}
   power_state:
@@ -169,11 +172,11 @@ vms:
       type: str
       sample: esx01.example.com
     folder:
-      description: The folder it is in.
+      description: The folder that it is in, or that the vApp is in which it belongs to.
       type: str
       sample: /DC1/vm/prod
     resource_pool:
-      description: The resource pool it is in. Templates are in none.
+      description: The resource pool or vApp it is in. Templates are in none.
       type: str
       sample: Resources
     custom_attributes:
@@ -267,6 +270,9 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     VSPHERE_SPEC,
     VmdkModule,
 )
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.inventory.attributes import (
+    patterns,
+)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.inventory.inventory import (
     Selection,
 )
@@ -279,7 +285,7 @@ def make_plan(module: VmdkModule) -> Plan:
     params = module.params
     selection = Selection(
         **{f"{name}s": tuple(params[name]) for name in NAMES},
-        attributes={name: str(value) for name, value in params["custom_attribute"].items()},
+        attributes=patterns(params["custom_attribute"], "custom_attribute"),
         power_state=params["power_state"],
         template=params["template"],
     )

@@ -9,13 +9,7 @@ import os
 import pytest
 from pyVmomi import vim, vmodl
 
-from ansible_collections.vdisk.lifecycle.tests.simulator.clients import client, disks, wait
-
-
-@pytest.fixture(scope="module")
-def here():
-    with client("--vms", "40") as found:
-        yield found
+from ansible_collections.vdisk.lifecycle.tests.simulator.clients import disks, wait
 
 
 @pytest.fixture
@@ -52,6 +46,20 @@ def attached(here, manager, datastore, disk):
 
 def test_a_new_one_has_content(here, disk):
     assert os.path.getsize(file(here, disk)) == 8 << 20
+
+
+def test_its_descriptor_is_marked_and_so_are_copies(here, disk):
+    mark = disk.config.id.id.replace("-", "")
+    path = disk.config.backing.filePath
+    copy = path.replace(".vmdk", "-copy.vmdk")
+    wait(here.content.virtualDiskManager.CopyVirtualDisk_Task(
+        path, here.datacenter, copy, here.datacenter, None, False
+    ))  # fmt: skip
+    for suffix in (".vmdk", "-copy.vmdk"):
+        with open(file(here, disk, suffix), encoding="utf-8") as stream:
+            found = dict(line.split(" = ") for line in stream if line.startswith("ddb.fcd."))
+        assert found["ddb.fcd.name"].strip() == '"disk"'
+        assert found["ddb.fcd.uuid"].strip(' "\n').replace(" ", "").replace("-", "") == mark
 
 
 def test_extend(here, manager, datastore, disk):

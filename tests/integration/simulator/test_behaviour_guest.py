@@ -11,22 +11,10 @@ import pytest
 
 from ansible_collections.vdisk.lifecycle.tests.simulator.clients import (
     chain,
-    client,
     disks,
     snapshot,
     wait,
 )
-
-
-@pytest.fixture(scope="module")
-def here():
-    with client("--vms", "30") as found:
-        yield found
-
-
-@pytest.fixture
-def vm(here):
-    return here.any_machine()
 
 
 def put(here, path, data):

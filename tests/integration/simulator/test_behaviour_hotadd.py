@@ -15,7 +15,6 @@ from ansible_collections.vdisk.lifecycle.tests.simulator.clients import (
     areas,
     chain,
     change_id,
-    client,
     disks,
     snapshot,
     track,
@@ -23,17 +22,6 @@ from ansible_collections.vdisk.lifecycle.tests.simulator.clients import (
 )
 
 NONPERSISTENT = "independent_nonpersistent"
-
-
-@pytest.fixture(scope="module")
-def here():
-    with client("--vms", "60") as found:
-        yield found
-
-
-@pytest.fixture
-def vm(here):
-    return here.any_machine()
 
 
 @pytest.fixture

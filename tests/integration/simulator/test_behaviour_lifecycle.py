@@ -12,23 +12,11 @@ from pyVmomi import vim
 from ansible_collections.vdisk.lifecycle.tests.simulator.clients import (
     chain,
     change_id,
-    client,
     disks,
     snapshot,
     track,
     wait,
 )
-
-
-@pytest.fixture(scope="module")
-def here():
-    with client("--vms", "40") as found:
-        yield found
-
-
-@pytest.fixture
-def vm(here):
-    return here.any_machine()
 
 
 def config(name, *files):

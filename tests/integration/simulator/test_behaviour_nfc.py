@@ -14,7 +14,6 @@ import pytest
 from pyVmomi import vim
 
 from ansible_collections.vdisk.lifecycle.tests.simulator.clients import (
-    client,
     disks,
     snapshot,
     wait,
@@ -23,12 +22,6 @@ from ansible_collections.vdisk.lifecycle.tests.simulator.clients import (
 SIZE = 16 << 20
 
 qemu = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="needs qemu-img")
-
-
-@pytest.fixture(scope="module")
-def here():
-    with client("--vms", "40") as found:
-        yield found
 
 
 @pytest.fixture

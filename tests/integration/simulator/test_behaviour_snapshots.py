@@ -13,24 +13,12 @@ from pyVmomi import vim
 
 from ansible_collections.vdisk.lifecycle.tests.simulator.clients import (
     chain,
-    client,
     disks,
     snapshot,
     wait,
 )
 
 BLOCK = 64 * 1024
-
-
-@pytest.fixture(scope="module")
-def here():
-    with client("--vms", "60") as found:
-        yield found
-
-
-@pytest.fixture
-def vm(here):
-    return here.any_machine()
 
 
 def files(here, vm):

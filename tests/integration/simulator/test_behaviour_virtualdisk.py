@@ -12,18 +12,11 @@ from pyVmomi import vim, vmodl
 
 from ansible_collections.vdisk.lifecycle.tests.simulator.clients import (
     chain,
-    client,
     snapshot,
     wait,
 )
 
 MIB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def here():
-    with client("--vms", "40") as found:
-        yield found
 
 
 @pytest.fixture

@@ -22,8 +22,14 @@ from ansible_collections.vdisk.lifecycle.tests.integration.modules.conftest impo
 
 # lab: disks to attach, and other eyes to look at them with
 from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.attaching import (  # noqa: F401
+    access,
     lab,
     one_vcenter,
+)
+
+# there: a machine with something of everything
+from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.furnished import (  # noqa: F401
+    there,
 )
 
 

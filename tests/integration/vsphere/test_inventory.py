@@ -5,14 +5,20 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import pytest
+from pyVim.task import WaitForTask
 from pyVmomi import vim
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device import errors
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.rest import Rest
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.session import (
     open_session,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.inventory import (
+    inventory,
+    places,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.inventory.inventory import (
     Selection,
@@ -131,6 +137,61 @@ def test_what_a_chosen_one_is(session, world):
         "resource_pool": "production",
         "attributes": {"owner": "shop"},
     }
+
+
+@pytest.fixture
+def vapp(world, monkeypatch):
+    """shop01 in the vApp `shop`, in the folder `web`. As vSphere has it, and the simulator has not,
+    such a machine has no parent and is no child of a folder."""
+    web01 = world["web01"]
+    spec = vim.vm.ConfigSpec(
+        name="shop01",
+        guestId="otherGuest",
+        numCPUs=1,
+        memoryMB=128,
+        files=vim.vm.FileInfo(vmPathName="[datastore1]"),
+    )
+    resources = web01.resourcePool.config
+    app = web01.resourcePool.CreateVApp("shop", resources, vim.vApp.VAppConfigSpec(), web01.parent)
+    WaitForTask(app.CreateChildVM_Task(spec, None))
+    (shop01,) = app.vm
+
+    def rows(found):
+        for ref, values in found:
+            if ref._moId == shop01._moId:
+                values.pop("parent", None)
+            if "childEntity" in values:
+                values["childEntity"] = [
+                    each for each in values["childEntity"] if each._moId != shop01._moId
+                ]
+            yield ref, values
+
+    for module, name in ((inventory, "collect"), (places, "collect_kinds")):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, functools.partial(_changed, real, rows))
+
+
+def _changed(real, change, *asked, **more):
+    return change(real(*asked, **more))
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        ({"folders": ("web",)}, {"web01", "shop01"}),
+        ({"folders": ("databases",)}, {"db01"}),
+        ({"resource_pools": ("shop",)}, {"shop01"}),
+        ({"resource_pools": ("production",)}, {"web01", "db01", "shop01"}),
+        ({}, ALL | {"shop01"}),
+    ],
+)
+def test_machines_of_vapps_are_in_the_vapps_folder_and_pool(choose, vapp, selection, expected):
+    assert choose(**selection) == expected
+
+
+def test_the_folder_of_a_machine_in_a_vapp_is_the_vapps(session, vapp):
+    (found,) = select(session, Selection(names=("shop01",)), None)
+    assert (found.folder, found.resource_pool) == ("/DC0/vm/web", "shop")
 
 
 def test_the_datacenter_must_be_there(target):

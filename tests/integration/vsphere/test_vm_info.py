@@ -141,6 +141,34 @@ def test_disks_that_need_consolidation_are_unprotected(modules, web01, trusted):
     assert [disk["protectable"] for disk in found["disks"]] == [False, False]
 
 
+@pytest.mark.parametrize("given", [42, "42", "4?", 1.5, "*"])
+def test_numbers_select_as_their_texts(modules, trusted, given):
+    with trusted.connect() as client:
+        manager = client.content.customFieldsManager
+        field = manager.AddCustomFieldDef("cost center", vim.VirtualMachine)
+        view = client.content.viewManager.CreateContainerView(
+            client.content.rootFolder, [vim.VirtualMachine], True
+        )
+        by_name = {vm.name: vm for vm in view.view}
+        value = "1.5" if given == 1.5 else "42"
+        manager.SetField(by_name["db01"], field.key, value)
+    found = only(modules.vmdk_vm_info(custom_attribute={"cost center": given}))
+    assert found["custom_attributes"] == {"owner": "shop", "cost center": value}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [(True, "True (bool)"), (None, "nothing (NoneType)"), (["shop"], "['shop'] (list)")],
+    ids=str,
+)
+def test_what_is_no_text_selects_nothing_by_chance(modules, trusted, given, told):
+    result = modules.fail("vmdk_vm_info", custom_attribute={"owner": given})
+    assert result["error"]["kind"] == "InvalidRequest"
+    assert "custom_attribute must give a text for the attribute owner" in result["msg"]
+    assert told in result["msg"]
+    assert "in quotes" in result["msg"]
+
+
 def test_hostname_may_be_a_url(modules, trusted):
     url = f"https://{trusted.hostname}:{trusted.port}/ui/"
     assert len(modules.vmdk_vm_info(hostname=url)["vms"]) == 5

@@ -9,7 +9,7 @@ import contextlib
 import functools
 import typing as t
 
-from ..._device.errors import DiskError
+from ..._device.errors import DiskError, VSphereFault
 from . import libraries
 from .errors import fault_name
 
@@ -26,6 +26,7 @@ if t.TYPE_CHECKING:
 PAGE = 1000  # objects an answer holds at most
 AT_ONCE = 1000  # objects a question names at most
 RESTARTS = 2
+STALE_PAGES = 10  # one after the other, with nothing new in them
 # How it shows that a view, or the rest of an answer, has gone with its session.
 _LOST = ("ManagedObjectNotFound", "InvalidArgument", "InvalidProperty")
 
@@ -66,7 +67,7 @@ def properties(session: Session, target: t.Any, paths: Sequence[str]) -> dict[st
     answer = session.read(
         lambda: collector.RetrievePropertiesEx(specs, options), f"read {', '.join(paths)}"
     )
-    return _values(answer.objects[0]) if answer is not None else {}
+    return _values(answer.objects[0]) if answer is not None and answer.objects else {}
 
 
 def _of_objects(session: Session, wanted: Wanted, objects: list[t.Any], page: int) -> Iterator[Row]:
@@ -109,16 +110,29 @@ def _pages(session: Session, spec: t.Any, page: int, seen: set[str]) -> Iterator
     collector = session.content.propertyCollector
     options = _options(page)
     answer = session.read(lambda: collector.RetrievePropertiesEx([spec], options), "read objects")
+    told, stale = set[str](), 0  # in this round of pages
     while answer is not None:
+        morefs = {found.obj._moId for found in answer.objects}
+        stale = stale + 1 if morefs <= told else 0
+        told |= morefs
         for found in answer.objects:
-            moref = found.obj._moId
-            if moref not in seen:
-                seen.add(moref)
+            if found.obj._moId not in seen:
+                seen.add(found.obj._moId)
                 yield found.obj, _values(found)
         if not answer.token:
             return
+        if stale > STALE_PAGES:
+            raise _endless(session)
         more = functools.partial(collector.ContinueRetrievePropertiesEx, answer.token)
         answer = session.call(more, "read more objects")
+
+
+def _endless(session: Session) -> VSphereFault:
+    return VSphereFault(
+        "cannot read objects: the answer goes on for ever, with nothing new in it",
+        path=session.vcenter.hostname,
+        hint="Try again. If it stays so, vCenter itself is ill: restart its service vpxd.",
+    )
 
 
 def _view(session: Session, kinds: list[t.Any], container: t.Any) -> t.Any:

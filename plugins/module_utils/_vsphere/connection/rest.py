@@ -24,6 +24,9 @@ SESSION_HEADER = "vmware-api-session-id"
 _GONE = (http.client.NOT_FOUND, http.client.METHOD_NOT_ALLOWED, http.client.NOT_IMPLEMENTED)
 
 
+_TOLD = 500  # characters of an answer, in a message
+
+
 class Rest:
     """A session of the REST API. Safe to use from several threads.
 
@@ -34,6 +37,7 @@ class Rest:
         self.vcenter = vcenter
         self._old = False
         self._token: str | None = None
+        self._denied: AccessDenied | None = None
         self._lock = threading.Lock()
         self._local = threading.local()
         self._open: list[http.client.HTTPSConnection] = []
@@ -72,9 +76,16 @@ class Rest:
                 status, answer = self._request(verb, self._url(path, item, action), token, body)
         except BROKEN as error:
             raise from_network(error, self.vcenter, what) from error
-        if status >= http.client.BAD_REQUEST:
+        if not _is_fine(status):
             raise self._refused(status, answer, what)
-        return answer["value"] if self._old and isinstance(answer, dict) else answer
+        return answer if answer is None else self._unwrapped(answer, what)
+
+    def _unwrapped(self, answer: t.Any, what: str) -> t.Any:
+        if not self._old:
+            return answer
+        if not isinstance(answer, dict) or "value" not in answer:
+            raise self._refused(http.client.OK, answer, what)
+        return answer["value"]
 
     def _url(self, path: str, item: str | None, action: str | None) -> str:
         if self._old:
@@ -91,21 +102,32 @@ class Rest:
         return "/rest/com/vmware/cis/session" if self._old else "/api/session"
 
     def _log_in(self, failed: str | None) -> str:
-        """Once, however many threads noticed that the token is good no more."""
+        """Once, however many threads noticed that the token is good no more: too many wrong
+        passwords lock an account."""
         with self._lock:
-            if self._token is not None and self._token != failed:
-                return self._token
-            vcenter = self.vcenter
-            secret = base64.b64encode(f"{vcenter.username}:{vcenter.password}".encode()).decode()
-            headers = {"Authorization": f"Basic {secret}"}
-            status, answer = self._send("POST", self._session_path(), headers)
-            if status in _GONE and not self._old:
-                self._old = True
-                status, answer = self._send("POST", self._session_path(), headers)
-            if status >= http.client.BAD_REQUEST:
-                raise self._refused(status, answer, f"log in as {vcenter.username}")
-            self._token = str(answer["value"] if isinstance(answer, dict) else answer)
+            if self._denied is not None:
+                raise self._denied
+            if self._token is None or self._token == failed:
+                self._token = self._new_token()
             return self._token
+
+    def _new_token(self) -> str:
+        vcenter = self.vcenter
+        what = f"log in as {vcenter.username}"
+        secret = base64.b64encode(f"{vcenter.username}:{vcenter.password}".encode()).decode()
+        headers = {"Authorization": f"Basic {secret}"}
+        status, answer = self._send("POST", self._session_path(), headers)
+        if status in _GONE and not self._old:
+            self._old = True
+            status, answer = self._send("POST", self._session_path(), headers)
+        if not _is_fine(status):
+            error = self._refused(status, answer, what)
+            self._denied = error if isinstance(error, AccessDenied) else None
+            raise error
+        token = self._unwrapped(answer, what)
+        if not isinstance(token, str) or not token:
+            raise self._refused(status, None, what)
+        return token
 
     def _request(self, verb: str, url: str, token: str, body: t.Any) -> tuple[int, t.Any]:
         headers = {SESSION_HEADER: token, "Content-Type": "application/json"}
@@ -132,6 +154,8 @@ class Rest:
         try:
             return answer.status, json.loads(text) if text else None
         except ValueError:
+            if _is_fine(answer.status):
+                raise http.client.HTTPException("what answers there is something else") from None
             return answer.status, None
 
     def _connection(self) -> http.client.HTTPSConnection:
@@ -149,7 +173,8 @@ class Rest:
             http.client.NOT_FOUND: ObjectNotFound,
         }
         reason = http.client.responses.get(status, "")
-        said = json.dumps(answer) if isinstance(answer, dict) else reason
+        reason = "with something that is no answer to that" if _is_fine(status) else reason
+        said = json.dumps(answer)[:_TOLD] if isinstance(answer, dict) else reason
         return kinds.get(status, VSphereFault)(
             f"cannot {what} by the REST API: {status} {said}",
             path=self.vcenter.hostname,
@@ -158,3 +183,8 @@ class Rest:
                 " gather_tags: false, nobody asks for them."
             ),
         )
+
+
+def _is_fine(status: int) -> bool:
+    """Nobody is followed to another place: where that is, we have not been told to trust."""
+    return http.client.OK <= status < http.client.MULTIPLE_CHOICES

@@ -13,7 +13,7 @@ import typing as t
 import xml.etree.ElementTree
 import xml.parsers.expat
 
-from ..._device.errors import DiskError
+from ..._device.errors import DiskError, VSphereFault
 from . import libraries
 from .errors import from_fault
 from .unreachable import from_network, not_a_vcenter
@@ -32,6 +32,7 @@ KEEP_ALIVE = 300.0
 # Servers drop connections that idle; a new one costs less than a request that fails on a dead one.
 IDLE_CONNECTION = 20.0
 SECOND_TRY = 1.0  # after so many seconds
+LAST_QUESTION = 5.0  # seconds that the keep-alive thread has to end
 BROKEN = (OSError, http.client.HTTPException, xml.parsers.expat.ExpatError)
 
 
@@ -48,6 +49,7 @@ class Session:
         self.content: t.Any = None
         self._lock = threading.Lock()
         self._logins = 0
+        self._denied: BaseException | None = None
         self._used = time.monotonic()
         self._closing = threading.Event()
         self._stub = self._make_stub()
@@ -99,19 +101,20 @@ class Session:
             self._log_in(self._logins)
         self._keeper.start()
 
-    def renew(self) -> None:
-        """Log in again, for those who noticed outside of `call` that the session is gone."""
-        with self._told(f"log in again as {self.vcenter.username}", None):
-            self._log_in(self._logins)
+    def ensure(self) -> None:
+        """Log in again if vCenter has dropped the session: for its services that do not say clearly
+        whether it is that, or something else, which they do not like. Raises DiskError."""
+        self.read(lambda: self.content.rootFolder.name, "look whether the session is alive")
 
     def close(self) -> None:
         """Log out. Errors do not matter any more."""
         self._closing.set()
         if self._keeper.is_alive():
-            self._keeper.join(timeout=5)
-        if self._logins:
-            with contextlib.suppress(*BROKEN, libraries.vmodl().MethodFault):
-                self.content.sessionManager.Logout()
+            self._keeper.join(LAST_QUESTION)
+        with self._lock:  # a log-in that is under way elsewhere would leave its session behind
+            if self._logins:
+                with contextlib.suppress(*BROKEN, libraries.vmodl().MethodFault):
+                    self.content.sessionManager.Logout()
         self._stub.DropConnections()
 
     def _ask(self, ask: Callable[[], T]) -> T:
@@ -125,13 +128,22 @@ class Session:
         return answer
 
     def _log_in(self, logins: int) -> None:
-        """Once only, however many threads noticed that the session is gone."""
+        """Once only, however many threads noticed that the session is gone: too many wrong
+        passwords lock an account. And not when it was we who ended it."""
         with self._lock:
             if self._logins != logins:
                 return
+            if self._closing.is_set():
+                raise VSphereFault("this session was closed", path=self.vcenter.hostname)
+            if self._denied is not None:
+                raise self._denied
             self._stub.SetSessionId(None)
-            manager = self.content.sessionManager
-            manager.Login(self.vcenter.username, self.vcenter.password, None)
+            try:
+                manager = self.content.sessionManager
+                manager.Login(self.vcenter.username, self.vcenter.password, None)
+            except libraries.vim().fault.InvalidLogin as denied:
+                self._denied = denied
+                raise
             self._logins += 1
 
     @contextlib.contextmanager

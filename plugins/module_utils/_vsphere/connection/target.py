@@ -40,8 +40,7 @@ class VCenter:
     @property
     def address(self) -> str:
         """Host and port, as they stand in a URL."""
-        host = f"[{self.hostname}]" if ":" in self.hostname else self.hostname
-        return f"{host}:{self.port}"
+        return f"{bracketed(self.hostname)}:{self.port}"
 
 
 def from_options(options: Mapping[str, t.Any]) -> VCenter:
@@ -68,7 +67,7 @@ def host_and_port(text: str, port: int = HTTPS) -> tuple[str, int]:
     Raises InvalidRequest.
     """
     try:
-        url = urllib.parse.urlsplit(text if "://" in text else f"https://{_bracketed(text)}")
+        url = urllib.parse.urlsplit(text if "://" in text else f"https://{bracketed(text.strip())}")
         host, own_port = url.hostname, url.port
     except ValueError as error:
         raise _not_a_host(text, str(error)) from error
@@ -86,10 +85,10 @@ def host_and_port(text: str, port: int = HTTPS) -> tuple[str, int]:
     return host, own_port or port
 
 
-def _bracketed(text: str) -> str:
-    text = text.strip()
-    bare_ipv6 = text.count(":") > 1 and not text.startswith("[")
-    return f"[{text}]" if bare_ipv6 else text
+def bracketed(host: str) -> str:
+    """As it stands in a URL: an IPv6 address has brackets there."""
+    is_bare = host.count(":") > 1 and not host.startswith("[")
+    return f"[{host}]" if is_bare else host
 
 
 def _not_a_host(text: str, reason: str) -> InvalidRequest:

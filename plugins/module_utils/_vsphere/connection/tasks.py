@@ -9,7 +9,7 @@ import contextlib
 import time
 import typing as t
 
-from ..._device.errors import DiskError
+from ..._device.errors import DiskError, VSphereFault
 from .collect import properties
 from .errors import from_fault
 
@@ -23,6 +23,9 @@ if t.TYPE_CHECKING:
 PATHS = ("info.state", "info.error", "info.result", "info.progress")
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # seconds
 AFTER_CANCEL = 60.0  # seconds
+# Seconds in which nothing but "running" is heard of a task. One percent of the largest disk takes
+# some hours on slow storage, and the merging of a snapshot may stay at 99 % for as long.
+PATIENCE = 12 * 3600.0
 
 
 def wait(
@@ -33,7 +36,8 @@ def wait(
     *,
     progress: Callable[[int], None] | None = None,
 ) -> t.Any:
-    """The result of a task. `progress` hears percentages; an interrupt cancels the task.
+    """The result of a task. `progress` hears percentages; an interrupt cancels the task, and so
+    does the end of PATIENCE.
 
     Raises DiskError.
     """
@@ -42,8 +46,7 @@ def wait(
     except DiskError:
         raise
     except BaseException:
-        with contextlib.suppress(DiskError):
-            _cancel(session, task)
+        _cancel(session, task)
         raise
 
 
@@ -54,28 +57,82 @@ def _wait(
     target: str | None,
     progress: Callable[[int], None] | None,
 ) -> t.Any:
-    told, pause = None, FIRST_PAUSE
+    watch, pause = _Watch(progress), FIRST_PAUSE
     while True:
         info = properties(session, task, PATHS)
-        done = info.get("info.progress")
-        if progress is not None and done is not None and done != told:
-            told = done
-            progress(done)
-        state = info["info.state"]
+        state = info.get("info.state")
+        watch.look(state, info.get("info.progress"))
         if state == "success":
             return info.get("info.result")
         if state == "error":
             fault = info["info.error"]
             raise from_fault(fault, session.vcenter, what, target) from fault
+        if state is None:
+            raise _untold(session, task, what, target)
+        if watch.is_stuck:
+            error = _stuck(session, task, watch, what, target)
+            _cancel(session, task)
+            raise error
         time.sleep(pause)
         pause = min(pause * 1.5, LONGEST_PAUSE)
 
 
+class _Watch:
+    """Tells progress, and notices when there is none."""
+
+    def __init__(self, progress: Callable[[int], None] | None) -> None:
+        self._progress = progress
+        self._moved = time.monotonic()
+        self.state: str | None = None
+        self.done: int | None = None
+
+    def look(self, state: str | None, done: int | None) -> None:
+        if (state, done) != (self.state, self.done):
+            self._moved = time.monotonic()
+        if self._progress is not None and done is not None and done != self.done:
+            self._progress(done)
+        self.state, self.done = state, done
+
+    @property
+    def is_stuck(self) -> bool:
+        return time.monotonic() - self._moved > PATIENCE
+
+
+def _stuck(
+    session: Session, task: t.Any, watch: _Watch, what: str, target: str | None
+) -> VSphereFault:
+    entity = None
+    with contextlib.suppress(DiskError):
+        entity = properties(session, task, ("info.entityName",)).get("info.entityName")
+    done = "" if watch.done is None else f" at {watch.done} %"
+    return VSphereFault(
+        f"cannot {what} at {session.vcenter.hostname}: the task {task._moId}"
+        f"{f' of {entity}' if entity else ''} has shown no progress for {PATIENCE / 3600:g} hours",
+        path=target or entity,
+        found=f"{watch.state}{done}",
+        hint="vCenter was asked to cancel it. Look at it among the tasks in vCenter: as long as it"
+        " is there, nothing else can be done with the same object. Often its host has lost its"
+        " storage, or vCenter its host.",
+    )
+
+
+def _untold(session: Session, task: t.Any, what: str, target: str | None) -> VSphereFault:
+    return VSphereFault(
+        f"cannot {what} at {session.vcenter.hostname}: vCenter does not tell how the task"
+        f" {task._moId} stands, so it may still be running",
+        path=target,
+        hint="Look at it among the tasks in vCenter. May the user see the object that it works on"
+        " (System.View and System.Read)?",
+    )
+
+
 def _cancel(session: Session, task: t.Any) -> None:
-    """Until it has ended, so that whoever cleans up now finds things at rest."""
-    session.call(task.CancelTask, "cancel a task")
-    deadline = time.monotonic() + AFTER_CANCEL
-    while time.monotonic() < deadline:
-        if properties(session, task, ("info.state",))["info.state"] in ("success", "error"):
-            return
-        time.sleep(LONGEST_PAUSE)
+    """Until it has ended, so that whoever cleans up now finds things at rest. Some cannot be."""
+    with contextlib.suppress(DiskError):
+        session.call(task.CancelTask, "cancel a task")
+        deadline = time.monotonic() + AFTER_CANCEL
+        while time.monotonic() < deadline:
+            info = properties(session, task, ("info.state",))
+            if info.get("info.state") in ("success", "error"):
+                return
+            time.sleep(LONGEST_PAUSE)

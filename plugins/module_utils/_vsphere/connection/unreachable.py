@@ -11,9 +11,10 @@ import http.client
 import socket
 import ssl
 import typing as t
+import xml.parsers.expat
 
 from ..._device.errors import DiskError, ServerUnreachable, UntrustedCertificate
-from .wire import connection_to
+from .wire import connection_to, silent_trouble
 
 if t.TYPE_CHECKING:
     from .target import VCenter
@@ -27,6 +28,7 @@ _TRUST = (
     "download.zip) among those that this host trusts, or into a file that REQUESTS_CA_BUNDLE names."
     " With validate_certs: false, anybody on the way could read the password."
 )
+_LOOK_AT_PROXY = "Check proxy_host and proxy_port (VMWARE_PROXY_HOST, VMWARE_PROXY_PORT)."
 _LOOK = "Check hostname and port (VMWARE_HOST, VMWARE_PORT), firewalls, and whether it is up."
 
 
@@ -49,9 +51,13 @@ def not_a_vcenter(vcenter: VCenter, reason: str) -> ServerUnreachable:
 
 
 def _reason(error: BaseException, vcenter: VCenter) -> tuple[str, str]:
+    proxy = vcenter.proxy_host
     if isinstance(error, socket.gaierror):
-        name = vcenter.proxy_host or vcenter.hostname
-        return f"the name {name} cannot be resolved", "Check hostname (VMWARE_HOST), and DNS."
+        option = "proxy_host (VMWARE_PROXY_HOST)" if proxy else "hostname (VMWARE_HOST)"
+        name = proxy or vcenter.hostname
+        return f"the name {name} cannot be resolved", f"Check {option}, and DNS."
+    if isinstance(error, ConnectionRefusedError) and proxy:
+        return f"nothing listens at the proxy {proxy}", _LOOK_AT_PROXY
     if isinstance(error, ConnectionRefusedError):
         return "nothing listens there", _LOOK
     if isinstance(error, TimeoutError):
@@ -61,13 +67,16 @@ def _reason(error: BaseException, vcenter: VCenter) -> tuple[str, str]:
     if isinstance(error, ssl.SSLError):
         return f"no encrypted connection can be had: {error.reason or error}", _LOOK
     if isinstance(error, OSError) and "Tunnel connection failed" in str(error):
-        return f"the proxy {vcenter.proxy_host} refuses: {error}", "Ask who runs the proxy."
+        return f"the proxy {proxy} refuses: {error}", "Ask who runs the proxy."
+    if isinstance(error, xml.parsers.expat.ExpatError):
+        return "what answers there does not speak the vSphere API", _LOOK
     return str(error) or type(error).__name__, _LOOK
 
 
 def _untrusted(error: ssl.SSLCertVerificationError, vcenter: VCenter) -> UntrustedCertificate:
     found = _fingerprint(vcenter)
-    hint = _TRUST.format(host=vcenter.address)
+    trouble = silent_trouble()
+    hint = (f"{trouble}. " if trouble else "") + _TRUST.format(host=vcenter.address)
     if error.verify_code in (_OTHER_NAME, _OTHER_ADDRESS):
         hint = "Use, as hostname, a name that its certificate is for."
     elif error.verify_code in (_NOT_YET_VALID, _EXPIRED):

@@ -10,6 +10,9 @@ import os
 import ssl
 import typing as t
 
+from ..._device.errors import InvalidRequest
+from .target import bracketed
+
 if t.TYPE_CHECKING:
     from .target import VCenter
 
@@ -23,10 +26,20 @@ class Connection(http.client.HTTPSConnection):
     """Gives up soon on a host that is not there, and late on one that thinks."""
 
     answer_timeout = ANSWER_TIMEOUT
+    _tunnel_host: str
 
     def connect(self) -> None:
         super().connect()
         self.sock.settimeout(self.answer_timeout)
+
+    def _tunnel(self) -> None:
+        """http.client forgets the brackets of an IPv6 address, before Python 3.13."""
+        plain = self._tunnel_host
+        self._tunnel_host = bracketed(plain)
+        try:
+            super()._tunnel()  # type: ignore[misc]
+        finally:
+            self._tunnel_host = plain
 
 
 def connection_to(
@@ -40,16 +53,16 @@ def connection_to(
     context = ssl_context(validate_certs=vcenter.validate_certs and not trusting)
     if vcenter.proxy_host is None:
         return Connection(*to, timeout=CONNECT_TIMEOUT, context=context)
-    through = (vcenter.proxy_host, vcenter.proxy_port or PROXY_PORT)
+    through = (vcenter.proxy_host.strip("[]"), vcenter.proxy_port or PROXY_PORT)
     connection = Connection(*through, timeout=CONNECT_TIMEOUT, context=context)
-    connection.set_tunnel(*to)
+    connection.set_tunnel(*to, headers={"Host": f"{bracketed(to[0])}:{to[1]}"})
     return connection
 
 
 def ssl_context(*, validate_certs: bool) -> ssl.SSLContext:
     """What is trusted: the system, and the file that REQUESTS_CA_BUNDLE names, as in vmware.vmware.
 
-    OpenSSL itself heeds SSL_CERT_FILE and SSL_CERT_DIR.
+    OpenSSL itself heeds SSL_CERT_FILE and SSL_CERT_DIR. Raises InvalidRequest.
     """
     context = ssl.create_default_context()
     if not validate_certs:
@@ -57,9 +70,35 @@ def ssl_context(*, validate_certs: bool) -> ssl.SSLContext:
         context.verify_mode = ssl.CERT_NONE
         return context
     bundle = os.environ.get("REQUESTS_CA_BUNDLE")
-    if bundle:
-        folder = os.path.isdir(bundle)
-        context.load_verify_locations(
-            cafile=None if folder else bundle, capath=bundle if folder else None
+    if bundle and (trouble := _load(context, bundle)):
+        raise InvalidRequest(
+            "the certificates that the environment names in REQUESTS_CA_BUNDLE cannot be had",
+            path=bundle,
+            found=trouble,
+            hint="Correct the variable, or remove it.",
         )
     return context
+
+
+def silent_trouble() -> str | None:
+    """OpenSSL does not say where SSL_CERT_FILE names nothing that it can use."""
+    named = os.environ.get("SSL_CERT_FILE")
+    if named and (trouble := _load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), named)):
+        return f"SSL_CERT_FILE in the environment names {named}: {trouble}"
+    return None
+
+
+def _load(context: ssl.SSLContext, named: str) -> str | None:
+    """What is wrong with a file, or a folder, of certificates."""
+    if not os.path.exists(named):
+        return "there is no such file"
+    folder = os.path.isdir(named)
+    try:
+        context.load_verify_locations(
+            cafile=None if folder else named, capath=named if folder else None
+        )
+    except ssl.SSLError:
+        return "it holds no certificates"
+    except OSError as error:
+        return error.strerror or str(error)
+    return None

@@ -9,7 +9,6 @@ import contextlib
 import http.client
 import queue
 import re
-import threading
 import time
 import typing as t
 import urllib.parse
@@ -39,6 +38,7 @@ ATTEMPTS = 5
 FIRST_PAUSE = 0.25  # seconds; doubled after each failure
 SMALL = 16 << 20  # bytes of a file that is read whole
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_IN_USE = re.compile(r"\b(lock|locks|locked|in use)\b", re.IGNORECASE)
 _OK = (http.client.OK, http.client.CREATED, http.client.NO_CONTENT)
 _BROKEN = (OSError, http.client.HTTPException)
 
@@ -57,7 +57,6 @@ class DatastoreFiles:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._idle: queue.LifoQueue[Connection] = queue.LifoQueue()
-        self._renewing = threading.Lock()
 
     def close(self) -> None:
         """Connections only; the session stays."""
@@ -73,6 +72,8 @@ class DatastoreFiles:
             if len(data) > SMALL:
                 connection.close()
                 raise TransportUnavailable("is no descriptor: it is too large", path=str(place))
+            if answer.length:  # http.client does not say that the connection was lost
+                raise http.client.IncompleteRead(data, answer.length)
             return data
 
         return self._persist(ask, place, "read it")
@@ -168,11 +169,8 @@ class DatastoreFiles:
                 result = ask(connection)
             except _Again as again:
                 connection.close()
-                if last:
+                if last or not self._may_help(again.error, cookie):
                     raise again.error from None
-                if isinstance(again.error, AccessDenied):
-                    self._renew(cookie)
-                    continue
             except _BROKEN as error:
                 connection.close()
                 if last:
@@ -193,11 +191,12 @@ class DatastoreFiles:
                 return self._idle.get_nowait()
         return connection_to(self._session.vcenter)
 
-    def _renew(self, cookie: str) -> None:
-        """Log in again, unless another thread has done so."""
-        with self._renewing:
-            if self._session.cookie == cookie:
-                self._session.renew()
+    def _may_help(self, error: DiskError, cookie: str) -> bool:
+        """Whether to ask again: who is refused in a living session lacks a privilege."""
+        if not isinstance(error, AccessDenied):
+            return True
+        self._session.ensure()
+        return self._session.cookie != cookie
 
     def _refusal(
         self, answer: http.client.HTTPResponse, place: Place, what: str
@@ -232,8 +231,7 @@ def _means_in_use(status: int, words: str) -> bool:
     """vCenter says so by a status, ESXi by an error 500 and some words."""
     if status in (http.client.CONFLICT, http.client.LOCKED):
         return True
-    said = words.lower()
-    return status == http.client.INTERNAL_SERVER_ERROR and ("lock" in said or "in use" in said)
+    return status == http.client.INTERNAL_SERVER_ERROR and _IN_USE.search(words) is not None
 
 
 def _fill(answer: http.client.HTTPResponse, buffer: memoryview) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ..._device.errors import ObjectNotFound
 from ..connection import libraries
 from ..connection.collect import collect
 from .places import Place, Places, matcher, nothing, plain, read_places
@@ -134,8 +135,19 @@ def _named(session: Session, patterns: Iterable[str], root: t.Any) -> set[str]:
 
 
 def _datacenter(session: Session, places: Places) -> Place | None:
-    name = session.vcenter.datacenter
-    return None if name is None else places.find("datacenter", [name])[0]
+    """Raises ObjectNotFound where there is none, or where there are several of that name."""
+    wanted = session.vcenter.datacenter
+    if wanted is None:
+        return None
+    found = places.find("datacenter", [f"/{wanted.strip('/')}" if "/" in wanted else wanted])
+    if len(found) > 1:
+        raise ObjectNotFound(
+            f"several datacenters have the name {wanted}",
+            path=session.vcenter.hostname,
+            found=", ".join(sorted(places.path(each.ref._moId) for each in found)),
+            hint="Say which by its path.",
+        )
+    return found[0]
 
 
 def _is_in(places: Places, values: Mapping[str, t.Any], datacenter: Place) -> bool:
@@ -187,7 +199,8 @@ def _chosen(
     ref: t.Any, values: Mapping[str, t.Any], places: Places, fields: Mapping[int, str]
 ) -> Chosen:
     host = _id(values.get("runtime.host"))
-    folder = _id(values.get("parent"))
+    # A VM of a vApp is in no folder of its own.
+    folder = _id(values.get("parent")) or places.folder(_id(values.get("resourcePool")))
     cluster = places.above(host, "cluster")
     datacenter = places.above(host, "datacenter")
     custom = values.get("customValue") or ()

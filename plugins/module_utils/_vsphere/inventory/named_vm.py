@@ -11,6 +11,7 @@ import typing as t
 from ..._device.errors import InvalidRequest, ObjectNotFound
 from ..connection import libraries
 from ..connection.collect import collect, properties
+from ..connection.datacenters import is_meant
 from .places import plain, read_places
 
 if t.TYPE_CHECKING:
@@ -83,17 +84,15 @@ def _by_uuid(session: Session, uuid: str) -> t.Iterator[t.Any]:
 
 def _vm_folders(session: Session, datacenter: str | None) -> list[tuple[str, t.Any]]:
     """(name, folder of virtual machines) of the datacenter, or of all. Raises ObjectNotFound."""
-    wanted = None if datacenter is None else datacenter.strip("/").rpartition("/")[2]
     rows = list(collect(session, libraries.vim().Datacenter, ("name", "vmFolder")))
-    folders = [(plain(facts["name"]), facts["vmFolder"]) for _ref, facts in rows]
-    found = [each for each in folders if wanted in (None, each[0])]
+    found = [facts for ref, facts in rows if is_meant(session, ref, facts["name"])]
     if datacenter is not None and not found:
         raise ObjectNotFound(
             f"there is no datacenter {datacenter}",
             path=session.vcenter.hostname,
-            found=", ".join(name for name, _folder in folders) or "none",
+            found=", ".join(plain(facts["name"]) for _ref, facts in rows) or "none",
         )
-    return found
+    return [(plain(facts["name"]), facts["vmFolder"]) for facts in found]
 
 
 def _by_path(session: Session, root: tuple[str, t.Any], path: str) -> t.Iterator[t.Any]:
@@ -128,11 +127,11 @@ def _by_name(session: Session, root: tuple[str, t.Any], name: str) -> t.Iterator
 def _described(session: Session, vms: list[t.Any]) -> str:
     """/DC0/vm/prod/web01 (moref, instance uuid) of each."""
     places = read_places(session)
-    paths = ("name", "parent", "config.instanceUuid")
+    paths = ("name", "parent", "resourcePool", "config.instanceUuid")
     told = []
     for vm, facts in collect(session, libraries.vim().VirtualMachine, paths, objects=vms):
-        above = facts.get("parent")
-        folder = places.path(above._moId if above is not None else None)
+        above = facts.get("parent") or facts.get("resourcePool")  # of a vApp
+        folder = places.path(places.folder(above._moId if above is not None else None))
         uuid = facts.get("config.instanceUuid", "no uuid")
         told.append(f"{folder}/{plain(facts.get('name', '?'))} ({vm._moId}, {uuid})")
     return "; ".join(sorted(told))

@@ -47,6 +47,7 @@ class Place:
     name: str
     parent: str | None
     members: tuple[str, ...] = ()
+    folder: str | None = None  # of a vApp, which is in a folder of VMs and in a resource pool
 
 
 class Places:
@@ -85,13 +86,23 @@ class Places:
         return list(found.values())
 
     def machines(self, places: Iterable[Place]) -> set[str]:
-        """The ids of all VMs in these places and beneath them."""
-        roots = {place.ref._moId for place in places}
+        """The ids of all VMs in these places, which are all of one sort, and beneath them."""
+        roots = {place.ref._moId: place.kind for place in places}
+        of_folders = not set(KINDS["folder"]).isdisjoint(roots.values())
         found = set[str]()
         for moref, place in self._by_id.items():
-            if place.members and any(one.ref._moId in roots for one in self._upwards(moref)):
+            start = self.folder(moref) if of_folders else moref
+            if place.members and any(one.ref._moId in roots for one in self._upwards(start)):
                 found.update(place.members)
         return found
+
+    def folder(self, moref: str | None) -> str | None:
+        """The id of the folder of VMs that a place is: a folder itself, or that of the vApp which a
+        resource pool is, or is in."""
+        place = self._by_id.get(moref or "")
+        if place is None or place.kind in KINDS["folder"]:
+            return moref
+        return next((one.folder for one in self._upwards(moref) if one.folder is not None), None)
 
     def _upwards(self, moref: str | None) -> Iterator[Place]:
         while moref is not None and moref in self._by_id:
@@ -107,7 +118,8 @@ def read_places(session: Session, members_of: Collection[str] = ()) -> Places:
     wanted = {}
     for kind in (kind for kinds in KINDS.values() for kind in kinds):
         members = [_MEMBERS[kind]] if kind in asked else []
-        wanted[getattr(vim, kind)] = ["name", "parent", *members]
+        folder = ["parentFolder"] if kind == "VirtualApp" else []
+        wanted[getattr(vim, kind)] = ["name", "parent", *folder, *members]
     found = (_place(ref, values) for ref, values in collect_kinds(session, wanted))
     return Places(found, session.vcenter.hostname)
 
@@ -128,21 +140,25 @@ _PLAIN = {"2f": "/", "5c": "\\", "25": "%"}
 
 
 def _listing(what: str) -> tuple[str, ...]:
-    # A cluster knows its hosts only.
-    return KINDS["host" if what == "cluster" else what]
+    if what == "cluster":  # it knows its hosts only
+        return KINDS["host"]
+    if what == "folder":  # it does not know the VMs of its vApps
+        return KINDS["folder"] + KINDS["resource_pool"]
+    return KINDS[what]
 
 
 def _place(ref: t.Any, values: Mapping[str, t.Any]) -> Place:
     kind = type(ref).__name__.rpartition(".")[2]
     members = values.get(_MEMBERS.get(kind, ""), ())
     machine = libraries.vim().VirtualMachine
-    parent = values.get("parent")
+    parent, folder = values.get("parent"), values.get("parentFolder")
     return Place(
         ref,
         kind,
         values.get("name", ref._moId),
         None if parent is None else parent._moId,
         tuple(one._moId for one in members if isinstance(one, machine)),
+        None if folder is None else folder._moId,
     )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import typing as t
 
 from ..connection import libraries
-from ..connection.collect import properties
 from ..connection.wire import connection_to
 
 if t.TYPE_CHECKING:
@@ -79,7 +78,7 @@ class Policies:
     def _ask(self, ask: Callable[[], T]) -> T:
         """With the session's cookie, in a header that only this service shall get."""
         # This service does not say clearly that a session has ended: vSphere's own does.
-        properties(self._session, self._session.content.rootFolder, ("name",))
+        self._session.ensure()
 
         def with_cookie() -> T:
             context = libraries.api_versions().GetRequestContext()

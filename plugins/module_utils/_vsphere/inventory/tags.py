@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
+from ..._device.errors import ObjectNotFound
 from .places import matcher, nothing
 
 if t.TYPE_CHECKING:
@@ -102,4 +103,12 @@ class Tags:
     def _all(self, path: str) -> list[t.Any]:
         ids = self._rest.get(path) or []
         with ThreadPoolExecutor(_THREADS) as pool:
-            return list(pool.map(lambda one: self._rest.get(path, one), ids))
+            found = pool.map(lambda one: self._one(path, one), ids)
+            return [each for each in found if each is not None]
+
+    def _one(self, path: str, item: str) -> t.Any:
+        """None where somebody has deleted it meanwhile."""
+        try:
+            return self._rest.get(path, item)
+        except ObjectNotFound:
+            return None

@@ -67,8 +67,8 @@ def _chosen(placement: Placement) -> t.Iterator[tuple[str, str]]:
         yield "devices.*.macAddress", "new addresses were asked for"
     if placement.uuid != KEEP:
         yield "uuid", "new ids were asked for"
+        yield "instance_uuid", "new ids were asked for"
         yield "devices.VirtualDisk *.backing.uuid", "new ids were asked for"
-    yield "instance_uuid", "two VMs cannot share it"
 
 
 def _why(

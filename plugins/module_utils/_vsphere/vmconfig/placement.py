@@ -22,7 +22,7 @@ KEEP, NEW = "keep", "new"
 
 @dataclasses.dataclass(frozen=True)
 class Placement:
-    """`mac` and `uuid` are "keep" (the original is gone) or "new" (it may live beside this one).
+    """`mac` and `uuid` are "keep" (only where the original is gone) or "new" (it may live on).
 
     The maps go from recorded names to those to use; names that are not in them stay.
     """

@@ -11,10 +11,11 @@ from ..._device.errors import DiskError
 from ..connection import libraries, tasks
 from ..connection.collect import properties
 from .devices import LEFT_OUT, kind_of
+from .identity import check_identity
 from .normal import addresses
-from .placement import KEEP, Found
+from .placement import Found
 from .plain import from_plain, to_plain
-from .spec import make_spec
+from .spec import check_format, make_spec
 
 if t.TYPE_CHECKING:
     from ..connection.session import Session
@@ -33,12 +34,14 @@ def recreate(
 ) -> tuple[t.Any, list[str]]:
     """The VM, switched off, and in words what of the recorded one it does not have.
 
-    If it cannot be finished, it is removed again. Raises DiskError.
+    If it cannot be finished, it is removed again. Raises InvalidRequest where another VM has an id
+    or an address that is to be kept, DiskError.
     """
-    free = placement.uuid == KEEP and _is_free(session, document["instance_uuid"])
+    check_format(document)
+    check_identity(session, document, placement)
     profiles = _profiles(document, policies)
     found = Found(session, placement)
-    spec = make_spec(document, placement, found, instance_free=free, profiles=profiles)
+    spec = make_spec(document, placement, found, profiles=profiles)
     what = f"create the VM {spec.name}"
     create = placement.folder.CreateVM_Task
     task = session.call(lambda: create(spec, placement.pool, placement.host), what)
@@ -131,14 +134,6 @@ def _set_attributes(session: Session, vm: t.Any, attributes: dict[str, str]) -> 
 
 def _bound(method: t.Any, *arguments: t.Any) -> t.Callable[[], t.Any]:
     return lambda: method(*arguments)
-
-
-def _is_free(session: Session, instance_uuid: str) -> bool:
-    index = session.content.searchIndex
-    found = session.read(
-        lambda: index.FindByUuid(None, instance_uuid, True, True), "look for its instance uuid"
-    )
-    return found is None
 
 
 def _destroy(session: Session, vm: t.Any) -> None:

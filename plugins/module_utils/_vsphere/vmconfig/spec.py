@@ -27,15 +27,13 @@ def make_spec(
     placement: Placement,
     found: Found,
     *,
-    instance_free: bool,
     profiles: dict[str, str],
 ) -> t.Any:
-    """vim.vm.ConfigSpec. `instance_free`: no VM has the recorded instance uuid.
+    """vim.vm.ConfigSpec. `profiles` are the ids of storage policies, by the slots of disks and for
+    the home.
 
-    `profiles` are the ids of storage policies, by the slots of disks and for the home.
-    Raises InvalidRequest, ObjectNotFound, UnsupportedDisk.
+    Raises InvalidRequest, ObjectNotFound.
     """
-    check_format(document)
     vim = libraries.vim()
     spec = vim.vm.ConfigSpec(
         name=placement.name or document["name"],
@@ -59,7 +57,7 @@ def make_spec(
     spec.vAppConfig = vapp_spec(document["vapp"])
     if placement.uuid == KEEP:
         spec.uuid = document["uuid"]
-        spec.instanceUuid = document["instance_uuid"] if instance_free else None
+        spec.instanceUuid = document["instance_uuid"]
     return spec
 
 

@@ -75,10 +75,16 @@ def test_whatever_is_accepted_is_normal_and_stays_in_its_datastore(text):
         ("web01-flat.vmdk", "a/b/web01-flat.vmdk"),
         ("../c/base.vmdk", "a/c/base.vmdk"),
         ("/vmfs/volumes/5f3c-11/templates/base.vmdk", "templates/base.vmdk"),
+        ("/vmfs/volumes/ds/templates/base.vmdk", "templates/base.vmdk"),
     ],
 )
 def test_what_a_descriptor_names_is_found(name, file):
-    assert ManagedPath("ds", "a/b/web01.vmdk").beside(name).file == file
+    assert ManagedPath("ds", "a/b/web01.vmdk").beside(name, ("ds", "5f3c-11")).file == file
+
+
+def test_a_disk_on_another_datastore_is_not_looked_for_on_this_one():
+    with pytest.raises(BadReference, match="not on its datastore"):
+        ManagedPath("ds", "a/b/web01.vmdk").beside("/vmfs/volumes/other/a/base.vmdk", ("ds",))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +93,7 @@ def test_what_a_descriptor_names_is_found(name, file):
 def test_a_descriptor_cannot_lead_out_of_its_datastore(name):
     path = ManagedPath("ds", "a/web01.vmdk")
     try:
-        found = path.beside(name).file
+        found = path.beside(name, ("x",)).file
     except BadReference:
         return
     assert not found.startswith(("/", ".."))

@@ -29,13 +29,20 @@ TREE = [  # id, kind, name, parent, members
     ("h2", "HostSystem", "esx2", "c1", ("vm-3",)),
     ("lone", "ComputeResource", "esx9", "hosts", ()),
     ("h9", "HostSystem", "esx9", "lone", ("vm-4",)),
+    ("pool", "ResourcePool", "Resources", "lone", ("vm-4",)),
+    # vApps are in a pool and in a folder; those within another in that one only
+    ("shop", "VirtualApp", "shop", "pool", ("vm-5",), "prod"),
+    ("tier", "VirtualApp", "tier", "shop", ("vm-6",)),
+    ("quota", "ResourcePool", "quota", "tier", ("vm-7",)),
+    ("racks", "Folder", "prod", "hosts", ()),  # of hosts, and called as one of VMs
+    ("h3", "HostSystem", "esx3", "racks", ("vm-8",)),
 ]
 
 
 @pytest.fixture
 def places():
-    def place(moref, kind, name, parent, members):
-        return Place(types.SimpleNamespace(_moId=moref), kind, name, parent, members)
+    def place(moref, *rest):
+        return Place(types.SimpleNamespace(_moId=moref), *rest)
 
     return Places((place(*entry) for entry in TREE), "vc.example.com")
 
@@ -49,7 +56,25 @@ def test_a_path_is_without_the_root(places):
 
 
 def test_what_is_beneath_a_folder_is_in_it(places):
-    assert places.machines(places.find("folder", ["prod"])) == {"vm-2", "vm-3", "vm-4"}
+    assert places.machines(places.find("folder", ["web*"])) == {"vm-3", "vm-4"}
+
+
+def test_what_is_in_the_vapps_of_a_folder_is_in_it(places):
+    found = places.machines(places.find("folder", ["prod"]))
+    assert found == {"vm-2", "vm-3", "vm-4", "vm-5", "vm-6", "vm-7"}
+
+
+def test_what_is_beneath_a_vapp_is_in_it(places):
+    found = places.machines(places.find("resource_pool", ["shop"]))
+    assert found == {"vm-5", "vm-6", "vm-7"}
+
+
+@pytest.mark.parametrize(
+    ("moref", "folder"),
+    [("web", "web"), ("shop", "prod"), ("quota", "prod"), ("pool", None), ("h1", None)],
+)
+def test_the_folder_of_a_place(places, moref, folder):
+    assert places.folder(moref) == folder
 
 
 def test_a_cluster_has_the_machines_of_its_hosts(places):
@@ -75,9 +100,9 @@ def test_upper_and_lower_case_differ(places):
 
 def test_a_name_that_is_not_there_is_told_with_those_that_are(places):
     with pytest.raises(
-        ObjectNotFound, match=r"vc.example.com: there is no host 'esx3'.*one of: esx1, esx2, esx9"
+        ObjectNotFound, match=r"vc.example.com: there is no host 'esx4'.*one of: esx1, esx2, esx3"
     ):
-        places.find("host", ["esx1", "esx3"])
+        places.find("host", ["esx1", "esx4"])
 
 
 @pytest.mark.parametrize(

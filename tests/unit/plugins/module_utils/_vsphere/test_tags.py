@@ -10,6 +10,7 @@ import http.server
 import json
 import threading
 import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -66,6 +67,7 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(self, old):
         super().__init__(("127.0.0.1", 0), Answers)
         self.old, self.tokens, self.log = old, set(), []
+        self.odd = {}  # the end of a path: (status, body)
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
@@ -77,7 +79,10 @@ class Answers(http.server.BaseHTTPRequestHandler):
         self.server.log.append(f"{self.command} {self.path}")
         root, wrapped = ("/rest/com/vmware/", True) if self.server.old else ("/api/", False)
         session = root + ("cis/session" if wrapped else "session")
-        if not url.path.startswith(root):
+        odd = [answer for end, answer in self.server.odd.items() if url.path.endswith(end)]
+        if odd:
+            self._send_bytes(*odd[0])
+        elif not url.path.startswith(root):
             self._send(404, None)
         elif url.path == session and self.command == "POST":
             if self.headers["Authorization"] != BASIC:
@@ -110,7 +115,9 @@ class Answers(http.server.BaseHTTPRequestHandler):
         return {"value": answer} if self.server.old else answer
 
     def _send(self, status, answer):
-        text = b"" if answer is None else json.dumps(answer).encode()
+        self._send_bytes(status, b"" if answer is None else json.dumps(answer).encode())
+
+    def _send_bytes(self, status, text):
         self.send_response(status)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
@@ -195,6 +202,44 @@ def test_a_wrong_password_is_told(server):
     with pytest.raises(errors.AccessDenied, match="cannot log in as backup") as caught:
         opened.get("cis/tagging/tag")
     assert "wrong-one" not in str(caught.value)
+
+
+def test_a_wrong_password_is_tried_once(server):
+    """Every thread would try it, and lock the account."""
+    opened = Rest(VCenter("vc", "backup@vsphere.local", "wrong-one"))
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(opened.get, "cis/tagging/tag") for _number in range(8)]
+    assert {type(each.exception()) for each in asked} == {errors.AccessDenied}
+    logins = [line for line in server.log if line.endswith("session")]
+    assert len(logins) == (2 if server.old else 1)  # one of them where there is no such thing
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(302, b""), (200, b"<html>Sign in</html>"), (200, b'{"other": 1}'), (200, b"[]")],
+    ids=["redirect", "html", "dict", "list"],
+)
+def test_what_is_no_token_is_none(server, status, body):
+    server.odd["session"] = (status, body)
+    with pytest.raises(errors.DiskError), Rest(VCenter("vc", "somebody", "secret")) as opened:
+        opened.get("cis/tagging/tag")
+    assert not any(line.endswith("tagging/tag") for line in server.log)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(302, b""), (200, b"<html>Maintenance</html>")], ids=["redirect", "html"]
+)
+def test_an_answer_of_somebody_else_is_not_no_tags(tags, server, status, body):
+    server.odd["tagging/tag"] = (status, body)
+    with pytest.raises(errors.DiskError) as caught:
+        tags.machines_with(["gold"])
+    assert not isinstance(caught.value, errors.ObjectNotFound)
+    assert "cannot GET cis/tagging/tag" in str(caught.value)
+
+
+def test_a_tag_that_is_deleted_meanwhile_is_left_out(tags, server):
+    server.odd["t-2"] = (404, b"")
+    assert sorted(tags.labels.values()) == ["backup:gold", "owner:gold"]
 
 
 def test_nothing_is_asked_before_it_is_needed(server):

@@ -14,6 +14,7 @@ from ansible.module_utils.basic import AnsibleModule, env_fallback
 from ._device.errors import DiskError
 from ._device.progress import ProgressFile, Silent
 from ._job.access import Access
+from ._transport.reference import expand
 from ._vmdk.descriptor.types import CREATABLE_TYPES
 
 if t.TYPE_CHECKING:
@@ -106,6 +107,11 @@ class VmdkModule(AnsibleModule):
         if result["changed"]:
             result["diff"] = plan.diff
         self.exit_json(**result)
+
+    def disk_name(self, option: str) -> t.Any:
+        """The disk that an option names, on this host or in vSphere; None where it is not given."""
+        text = self.params[option]
+        return None if text is None else expand(text)
 
     @property
     def access(self) -> Access:

@@ -20,7 +20,7 @@ description:
     makes, changes or deletes a file of a disk.
   - A disk that another machine has attached, or that the disks or snapshots of one stand on, is
     refused, and the message says where it is needed. vSphere itself notices only when both machines
-    run.
+    run. Where another machine gets the disk at the same moment, it is detached again.
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
   - vdisk.lifecycle.vsphere

@@ -44,6 +44,9 @@ options:
         block device is written to.
       - V([datastore1] web01/web01.vmdk) becomes a managed disk; folders that are missing there are
         made. It is not replaced while a virtual machine has it attached.
+      - Where vSphere alone can read the contents (redo logs of snapshots, disks on vSAN and vVols),
+        they are not compared; a copy that we have made is known again as long as neither it nor
+        O(src) was written to.
     type: str
     required: true
   disk_type:
@@ -75,6 +78,8 @@ options:
   verify:
     description:
       - Read the copy again and compare it with the source, byte for byte.
+      - What vSphere alone can read (redo logs of snapshots, disks on vSAN and vVols) cannot be
+        verified, which is an error before anything is copied.
     type: bool
     default: false
   force:

@@ -17,9 +17,14 @@ description:
   - The disk in its new form is built beside the old one, which stays whole until the new one is
     complete and durable; so there must be space for both. A job killed at any moment leaves the old
     disk or the new one.
-  - A managed disk of vSphere is copied by vSphere, and then takes the place of the old one, which
-    has the name of the disk with C(.vdisk-old) in it until that is done; run the task again after a
-    job that was killed. To V(eagerZeroedThick), vSphere converts in place where it can.
+  - A managed disk of vSphere is copied by vSphere. The copy has the name of the disk with
+    C(.vdisk-new) in it, and then takes the place of the old one, which has C(.vdisk-old) in its
+    name until it is deleted. Its uuid and its content stay; its content id and the rest of the data
+    base are vSphere's choice. Run the task again after a job that was killed, to finish it.
+  - Some versions of vCenter do not change the type while they copy. Then the message says what else
+    can be done; only to V(eagerZeroedThick) the disk is converted in place. It counts as V(thick)
+    afterwards, which a warning says, because we never write to the descriptor of a disk in its
+    place; and so the next run zeroes it again.
   - A disk with a parent becomes one without. A disk that other disks need as their parent is not
     converted.
 extends_documentation_fragment:
@@ -32,8 +37,8 @@ options:
     description:
       - The disk. The name must end in C(.vmdk).
       - V([datastore1] web01/web01.vmdk) is a managed disk. It is not converted while a virtual
-        machine has it attached.
-    type: path
+        machine has it attached, nor where it is the file of a first-class disk.
+    type: str
     required: true
   disk_type:
     description:
@@ -130,7 +135,7 @@ def make_plan(module: VmdkModule) -> Plan:
     """Read the options; the job decides."""
     params = module.params
     request = ConvertRequest(
-        path=params["path"],
+        path=module.disk_name("path"),
         disk_type=params["disk_type"],
         compression_level=params["compression_level"],
         access=module.access,
@@ -145,7 +150,7 @@ def main() -> None:
         argument_spec={
             **ALLOW_OUTSIDE_SPEC,
             **VSPHERE_SPEC,
-            "path": {"type": "path", "required": True},
+            "path": {"type": "str", "required": True},
             "disk_type": {
                 "type": "str",
                 "required": True,

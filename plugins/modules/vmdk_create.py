@@ -29,12 +29,13 @@ options:
       - The disk. The name must end in C(.vmdk).
       - V([datastore1] web01/web01.vmdk) is a managed disk, on a datastore of vSphere. Folders that
         are missing there are made; those of a host must exist. A managed disk that a virtual
-        machine has attached, or that others stand on, is neither grown nor deleted.
+        machine has attached, or that others stand on, is neither grown nor deleted, nor is the file
+        of a first-class disk.
       - V([datastore1] fcd:data) is a first-class disk of vCenter, which has a name and an id
         instead of a path. Either may stand behind C(fcd:).
       - Its extents are put beside it, with the names that VMware gives them (C(-flat.vmdk),
         C(-s001.vmdk), C(-f001.vmdk)).
-    type: path
+    type: str
     required: true
   size:
     description:
@@ -56,7 +57,8 @@ options:
       - A managed disk is V(thin) (takes space as it is written to; a new one is, if you do not say
         otherwise), V(thick) (has its space from the beginning, zeroed at the first write) or
         V(eagerZeroedThick) (zeroed from the beginning). Outside of virtual machines, vSphere does
-        not tell the last two apart; we note it in the data base of the disks that we zero.
+        not tell the last two apart; we note it in the data base of the disks that we zero, when we
+        make them. With another uuid, such a disk counts as V(thick), and a warning says so.
     type: str
     choices:
       - monolithicSparse
@@ -106,6 +108,8 @@ options:
       - With O(state=absent), deletes a disk although child disks beside it need it, and a
         first-class disk with its snapshots.
       - With O(state=present), replaces whatever else is at O(path) if it is not a disk.
+      - Neither is done with a managed disk; one that others stand on, or that a virtual machine
+        needs, is never deleted.
     type: bool
     default: false
 seealso:
@@ -192,7 +196,7 @@ def make_plan(module: VmdkModule) -> Plan:
     """Read the options; the job decides."""
     params = module.params
     request = CreateRequest(
-        path=params["path"],
+        path=module.disk_name("path"),
         size=None if params["size"] is None else parse_size(params["size"], "size"),
         disk_type=params["disk_type"],
         adapter_type=params["adapter_type"],
@@ -210,7 +214,7 @@ def main() -> None:
         argument_spec={
             **ALLOW_OUTSIDE_SPEC,
             **VSPHERE_SPEC,
-            "path": {"type": "path", "required": True},
+            "path": {"type": "str", "required": True},
             "size": {"type": "str"},
             "disk_type": {"type": "str", "choices": [*CREATABLE_TYPES, *MANAGED_TYPES]},
             "adapter_type": {"type": "str", "choices": list(ADAPTER_TYPES)},

@@ -18,7 +18,8 @@ description:
   - Any disk can be read, restore points included. A hosted VMDK, a raw file or a block device can
     be written, unless it is V(streamOptimized) or the parent of another disk.
   - The bytes of a managed disk (V([datastore1] web01/web01.vmdk)) can be read while no virtual
-    machine that runs has it; of its data base, the uuid can be set while none has it attached.
+    machine that runs has it; of its data base, the uuid can be set while none has it attached. A
+    disk that was V(eagerZeroedThick) counts as V(thick) from then on, which a warning says.
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
   - vdisk.lifecycle.options.repository

@@ -35,7 +35,7 @@ options:
       - V([datastore1] web01/web01.vmdk) is a managed disk. V(thin) and V(thick) ones are always in
         order. Others are left to vSphere, if its server can do that; a virtual machine that has
         such a disk attached must be off.
-    type: path
+    type: str
     required: true
   links:
     description:
@@ -127,7 +127,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
 def make_plan(module: VmdkModule) -> Plan:
     """Read the options; the job decides."""
     request = CompactRequest(
-        path=module.params["path"],
+        path=module.disk_name("path"),
         all_links=module.params["links"] == "all",
         access=module.access,
         progress=module.progress,
@@ -141,7 +141,7 @@ def main() -> None:
         argument_spec={
             **ALLOW_OUTSIDE_SPEC,
             **VSPHERE_SPEC,
-            "path": {"type": "path", "required": True},
+            "path": {"type": "str", "required": True},
             "links": {"type": "str", "choices": ["leaf", "all"], "default": "leaf"},
         },
         supports_check_mode=True,

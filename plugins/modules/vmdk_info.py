@@ -142,7 +142,8 @@ disk:
       description: The extents of the disk, in order.
       type: list
       elements: dict
-      sample: [{kind: SPARSE, access: RW, sectors: 20971520, path: web01.vmdk, offset: 0}]
+      sample:
+        - {kind: SPARSE, access: RW, sectors: 20971520, path: /srv/vm/web01.vmdk, offset: 0}
     chain:
       description: The files of the links, the disk itself first, its oldest parent last.
       type: list

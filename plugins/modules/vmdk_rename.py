@@ -32,14 +32,15 @@ options:
     description:
       - The disk, by its descriptor. The name must end in C(.vmdk).
       - V([datastore1] web01/web01.vmdk) is a managed disk; then O(dest) is one, too. It is not
-        renamed while a virtual machine has it attached, or while other disks stand on it.
-    type: path
+        renamed while a virtual machine has it attached, or while other disks stand on it, nor where
+        it is the file of a first-class disk.
+    type: str
     required: true
   dest:
     description:
       - Its new name, which must end in C(.vmdk). The folder must exist; on a datastore it is made.
       - If O(src) is gone and this disk is there, nothing is done.
-    type: path
+    type: str
     required: true
 notes:
   - Children are looked for in the folder of O(src). One that lies elsewhere is put back on its
@@ -103,8 +104,8 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
 def make_plan(module: VmdkModule) -> Plan:
     """Read the options; the job decides."""
     request = RenameRequest(
-        src=module.params["src"],
-        dest=module.params["dest"],
+        src=module.disk_name("src"),
+        dest=module.disk_name("dest"),
         access=module.access,
         progress=module.progress,
     )
@@ -117,8 +118,8 @@ def main() -> None:
         argument_spec={
             **ALLOW_OUTSIDE_SPEC,
             **VSPHERE_SPEC,
-            "src": {"type": "path", "required": True},
-            "dest": {"type": "path", "required": True},
+            "src": {"type": "str", "required": True},
+            "dest": {"type": "str", "required": True},
         },
         supports_check_mode=True,
     )

@@ -29,7 +29,7 @@ options:
       - The disk. The name must end in C(.vmdk). Nobody else may have it open.
       - V([datastore1] web01/web01.vmdk) is a managed disk, and V([datastore1] fcd:data) a
         first-class one. It is not resized while a virtual machine has it attached.
-    type: path
+    type: str
     required: true
   size:
     description:
@@ -141,7 +141,7 @@ def make_plan(module: VmdkModule) -> Plan:
     """Read the options; the job decides."""
     which = module.params["grow_partition"]
     request = ResizeRequest(
-        path=module.params["path"],
+        path=module.disk_name("path"),
         size=parse_size(module.params["size"], "size"),
         grow=which.lower() not in NO,
         volume=None if which.lower() in (*YES, *NO) else which,
@@ -156,7 +156,7 @@ def main() -> None:
         argument_spec={
             **ALLOW_OUTSIDE_SPEC,
             **VSPHERE_SPEC,
-            "path": {"type": "path", "required": True},
+            "path": {"type": "str", "required": True},
             "size": {"type": "str", "required": True},
             "grow_partition": {"type": "str", "default": "false"},
         },

@@ -36,7 +36,7 @@ options:
       - V([datastore1] web01/web01.vmdk) is a managed disk. If it is V(thin), vSphere gives back
         what holds only zeros, where the server can do that; a virtual machine that has it attached
         must be off. Disks of other types keep their space.
-    type: path
+    type: str
     required: true
   trim:
     description:
@@ -132,7 +132,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
 def make_plan(module: VmdkModule) -> Plan:
     """Read the options; the job decides."""
     request = CompactRequest(
-        path=module.params["path"],
+        path=module.disk_name("path"),
         trim=module.params["trim"],
         access=module.access,
         progress=module.progress,
@@ -146,7 +146,7 @@ def main() -> None:
         argument_spec={
             **ALLOW_OUTSIDE_SPEC,
             **VSPHERE_SPEC,
-            "path": {"type": "path", "required": True},
+            "path": {"type": "str", "required": True},
             "trim": {"type": "bool", "default": False},
         },
         supports_check_mode=True,

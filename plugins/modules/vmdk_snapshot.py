@@ -29,7 +29,7 @@ options:
       - The disk that the redo log is of, that is, the parent.
       - V([datastore1] fcd:data) is a first-class disk of vSphere. With O(state=reverted), and to be
         deleted, it must not be attached to a virtual machine.
-    type: path
+    type: str
     required: true
   child:
     description:
@@ -39,7 +39,7 @@ options:
         free, as VMware does.
       - A snapshot of a first-class disk is named by its description or by its id. To make one, say
         its description; no second one of the same description is made.
-    type: path
+    type: str
   state:
     description:
       - V(present) makes an empty child over the disk.
@@ -75,7 +75,7 @@ options:
   parent:
     description:
       - The new parent. Needed with O(state=rebased).
-    type: path
+    type: str
   parent_digest:
     description:
       - The digest of the parent's content when the child was made, as
@@ -201,17 +201,19 @@ PLANS = {
 def make_plan(module: VmdkModule) -> Plan:
     """Read the options; the job decides."""
     params = module.params
+    managed = module.access.is_managed(params["path"])
+    name = params.get if managed else module.disk_name  # there, child is a description
     request = SnapshotRequest(
-        path=params["path"],
-        child=params["child"],
-        parent=params["parent"],
+        path=name("path"),
+        child=name("child"),
+        parent=name("parent"),
         disk_type=params["disk_type"],
         parent_digest=params["parent_digest"],
         unsafe=params["unsafe"],
         access=module.access,
         progress=module.progress,
     )
-    if module.access.is_managed(params["path"]):
+    if managed:
         return plan_managed(request, params["state"])
     return PLANS[params["state"]](request)
 
@@ -222,11 +224,11 @@ def main() -> None:
         argument_spec={
             **ALLOW_OUTSIDE_SPEC,
             **VSPHERE_SPEC,
-            "path": {"type": "path", "required": True},
-            "child": {"type": "path"},
+            "path": {"type": "str", "required": True},
+            "child": {"type": "str"},
             "state": {"type": "str", "choices": list(PLANS), "default": "present"},
             "disk_type": {"type": "str", "choices": list(CHILD_TYPES)},
-            "parent": {"type": "path"},
+            "parent": {"type": "str"},
             "parent_digest": {"type": "str"},
             "unsafe": {"type": "bool", "default": False},
         },

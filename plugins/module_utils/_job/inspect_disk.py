@@ -37,6 +37,8 @@ def inspect(
         facts["partitions"] = [volume.as_dict() for volume in list_volumes(disk)]
     if with_digest:
         facts["digest"] = digest(disk)
+        if isinstance(disk, DatastoreDevice):
+            disk.require_unchanged()
     return facts
 
 

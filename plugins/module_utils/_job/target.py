@@ -16,6 +16,7 @@ from .._device.errors import DiskExists, InvalidRequest
 from .._device.files import File, remove_if_there, replace_durably
 from .._device.raw import RawDevice
 from .._device.units import human_size
+from .._transport.datastore import DatastoreDevice
 from .._transport.reference import Road, is_block_device
 from .._vmdk.extents.layout import DiskSpec
 from .._vmdk.files.lock import lock
@@ -104,6 +105,8 @@ def write(source: BlockDevice, target: Target, progress: Progress, label: str) -
     with contextlib.ExitStack() as opened:
         device, is_zero = _open(target, opened)
         transfer = copy(source, device, target_is_zero=is_zero, progress=progress, label=label)
+        if isinstance(source, DatastoreDevice):
+            source.require_unchanged()
         device.flush()
     return transfer
 

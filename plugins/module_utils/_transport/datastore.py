@@ -8,11 +8,12 @@ The libraries that this needs are imported where a vCenter is really used.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import typing as t
 
 from .._device.device import Device, read
-from .._device.errors import DiskInUse, TruncatedDisk, UnsupportedDisk
+from .._device.errors import DiskInUse, TransportUnavailable, TruncatedDisk, UnsupportedDisk
 from .._device.extent import Extent, Kind, pieces
 from .._device.pipeline import ordered_map
 from .._device.transfer import Transfer
@@ -62,6 +63,16 @@ class DatastoreDevice(Device):
         """Raises what readinto() raises."""
         self._content()
         return super().extents(offset, length)
+
+    def require_unchanged(self) -> None:
+        """Where reading all of it has taken hours. Raises DiskInUse."""
+        now = read_descriptor(self.files, self.place)
+        if (now.cid, now.get("ddb.uuid")) != (self.descriptor.cid, self.descriptor.get("ddb.uuid")):
+            raise DiskInUse(
+                "was written to, or replaced, while it was read",
+                path=self.name,
+                hint="What was read is of no use. Do it again while no virtual machine has it.",
+            )
 
     def close(self) -> None:
         self.files.close()
@@ -167,6 +178,8 @@ def upload(
             yield bytes(size - source.size)
 
     files.put(extent, size, chunks)
+    with contextlib.suppress(TransportUnavailable):  # servers that do not tell the size of a file
+        _check_length(files.probe(extent), size, extent)
     progress.finish()
     return counted.finish()
 

@@ -50,7 +50,7 @@ def parse(text: str, *, has_repository: bool = False) -> Reference:
         if scheme[1].lower() in _NBD_SCHEMES:
             return Reference(Road.NBD, text)
         raise _bad(text, f"knows no disks behind {scheme[1]}://")
-    path = os.path.expandvars(os.path.expanduser(text))
+    path = expand(text)
     if _looks_like_point(path):
         if has_repository:
             return Reference(Road.RESTORE_POINT, text)
@@ -58,6 +58,13 @@ def parse(text: str, *, has_repository: bool = False) -> Reference:
     if not path.strip() or "\0" in path:
         raise _bad(text, "is no name of a disk")
     return Reference(_file_road(path), path)
+
+
+def expand(text: str) -> str:
+    """With ~ and $VARIABLES of this host, which mean nothing in the name of a managed disk."""
+    if is_on_datastore(text):
+        return text
+    return os.path.expandvars(os.path.expanduser(text))
 
 
 def is_on_datastore(text: str) -> bool:

@@ -15,6 +15,7 @@ import uuid
 import pytest
 from pyVmomi import vim
 
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.access import Access
 from ansible_collections.vdisk.lifecycle.tests.integration.modules.zygote import MODULES
 from ansible_collections.vdisk.lifecycle.tests.simulator.fixtures import needed, simulator
 
@@ -46,7 +47,9 @@ class Lab:
 
     def new_disk(self, datastore="datastore1", size=4 * MIB):
         """The path of a disk that is nobody's."""
-        path = f"[{datastore}] {uuid.uuid4().hex[:12]}.vmdk"
+        return self.new_disk_at(f"[{datastore}] {uuid.uuid4().hex[:12]}.vmdk", size)
+
+    def new_disk_at(self, path, size=4 * MIB):
         spec = vim.VirtualDiskManager.FileBackedVirtualDiskSpec(
             capacityKb=size // 1024, diskType="thin", adapterType="lsiLogic"
         )
@@ -214,3 +217,11 @@ def lab(one_vcenter, modules, monkeypatch):
     vcenter.clear_rules()
     for name in MACHINES:
         lab.tidy(name, before[name])
+
+
+@pytest.fixture
+def access(lab):
+    """As a module has it that was given where the lab's vCenter is."""
+    vcenter, names = lab.vcenter, ("hostname", "username", "password", "port")
+    options = {name: getattr(vcenter, name) for name in names}
+    return Access(vsphere={**options, "validate_certs": True})

@@ -133,6 +133,41 @@ def test_what_it_has_no_use_for_is_told(lab, name):
     assert in_vcenter(lab, name) == []
 
 
+@pytest.mark.parametrize(
+    ("module", "options"),
+    [
+        ("vmdk_create", {"state": "absent", "force": True}),
+        ("vmdk_create", {"size": "8MiB"}),
+        ("vmdk_resize", {"size": "8MiB"}),
+        ("vmdk_convert", {"disk_type": "thick"}),
+        ("vmdk_data", {"uuid": "6000C29b0d3e63a19c4c1e7a1a4bac82"}),
+        ("vmdk_rename", {"dest": "[datastore1] elsewhere/moved.vmdk"}),
+    ],
+)
+def test_its_file_stays_as_it_is(lab, disk, name, module, options):
+    path, files = in_vcenter(lab, name)[0].backing.filePath, lab.files()
+    named = {"src" if module == "vmdk_rename" else "path": path}
+    refused = lab.modules.fail(module, **named, **options)
+    assert refused["error"]["kind"] == "DiskInUse"
+    assert "it is the file of a first-class disk" in refused["msg"]
+    assert f'path: "{disk}"' in refused["msg"]
+    assert lab.files() == files
+    assert lab.modules.vmdk_info(path=path)["disk"]["path"] == path
+
+
+def test_a_copy_of_its_file_is_an_ordinary_disk(lab, disk, name):
+    copy = f"[datastore1] {uuid.uuid4().hex[:8]}/{in_vcenter(lab, name)[0].backing.filePath[-9:]}"
+    lab.modules.vmdk_clone(src=disk, dest=copy)
+    assert lab.modules.vmdk_resize(path=copy, size="8MiB")["changed"]
+    assert lab.modules.vmdk_create(path=copy, state="absent")["changed"]
+
+
+def test_a_mark_that_vcenter_knows_nothing_of_keeps_nobody_away(lab):
+    path = lab.new_disk()
+    lab.add_to_descriptor(path, f'ddb.fcd.uuid = "{uuid.uuid4()}"')
+    assert lab.modules.vmdk_create(path=path, state="absent")["changed"]
+
+
 # Named
 
 

@@ -224,6 +224,7 @@ def test_a_move_that_fails_leaves_the_old_disk_in_its_place(lab, modules, folder
     failed = modules.fail("vmdk_convert", path=path, disk_type="thick")
     assert failed["error"]["kind"] == "NoSpace"
     assert content(lab, path) == data
+    assert aside(lab) == []
 
 
 def test_the_password_is_in_no_result_and_no_address(lab, modules, tmp_path):

@@ -111,6 +111,7 @@ def test_a_disk_is_deleted_with_its_extents(lab, modules, disk):
     extent = disk.replace(".vmdk", "-flat.vmdk")
     foretold = modules.vmdk_create(check_mode=True, path=disk, state="absent")
     assert foretold["removed"] == [disk, extent]
+    assert [each["path"] for each in modules.vmdk_info(path=disk)["disk"]["extents"]] == [extent]
     assert seen(lab, disk) is not None
     assert modules.vmdk_create(path=disk, state="absent")["removed"] == [disk, extent]
     assert seen(lab, disk) is None
@@ -197,13 +198,39 @@ def test_a_disk_changes_its_type_and_nothing_else(lab, modules, folder, first, t
     assert {name for *_rest, name in lab.files() if "vdisk-" in name} == set()
 
 
-def test_where_vcenter_cannot_zero_in_place_the_disk_is_copied(lab, modules, disk):
-    lab.vcenter.rule("InflateVirtualDisk_Task", fault="NotSupported", times=1)
+def test_where_vcenter_cannot_copy_into_another_type_the_disk_is_zeroed(lab, modules, disk):
+    """Its descriptor is not touched, and so the type cannot be told later on."""
+    lab.vcenter.rule("CopyVirtualDisk_Task", fault="NotSupported", times=1)
     lab.vcenter.forget_calls()
     done = modules.vmdk_convert(path=disk, disk_type="eagerZeroedThick")
-    assert done["disk"]["disk_type"] == "eagerZeroedThick"
-    assert lab.vcenter.calls()["CopyVirtualDisk_Task"] == 1
+    assert done["disk"]["disk_type"] == "thick"
+    assert "counts as thick" in str(done["warnings"])
+    assert lab.vcenter.calls()["InflateVirtualDisk_Task"] == 1
+    assert "PUT /folder" not in lab.vcenter.calls()
     assert seen(lab, disk)[2] == 8 * MIB
+
+
+@pytest.mark.parametrize("module", ["vmdk_data", "vmdk_create"])
+def test_with_another_uuid_an_eagerly_zeroed_disk_counts_as_thick(lab, modules, folder, module):
+    path = f"{folder}/data.vmdk"
+    modules.vmdk_create(path=path, size="4MiB", disk_type="eagerZeroedThick")
+    lab.vcenter.forget_calls()
+    wanted = {"path": path, "metadata": {"uuid": "6000C29b0d3e63a19c4c1e7a1a4bac82"}}
+    foretold = modules.run(module, check_mode=True, **wanted)
+    done = modules.run(module, **wanted)
+    assert foretold["disk"]["disk_type"] == done["disk"]["disk_type"] == "thick"
+    uuids = {each["disk"]["metadata"]["uuid"].lower() for each in (foretold, done)}
+    assert uuids == {"60 00 c2 9b 0d 3e 63 a1-9c 4c 1e 7a 1a 4b ac 82"}
+    assert foretold["warnings"] == done["warnings"]
+    assert "PUT /folder" not in lab.vcenter.calls()
+
+
+def test_what_cannot_be_noted_is_a_warning(lab, modules, folder):
+    lab.vcenter.rule("PUT /folder", status=400)
+    wanted = {"path": f"{folder}/data.vmdk", "disk_type": "eagerZeroedThick"}
+    done = modules.vmdk_create(size="4MiB", **wanted)
+    assert "could not be noted" in str(done["warnings"])
+    assert done["disk"]["disk_type"] == "thick"
 
 
 def test_where_vcenter_cannot_change_the_type_it_says_what_to_do(lab, modules, disk):

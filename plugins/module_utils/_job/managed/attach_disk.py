@@ -18,12 +18,13 @@ from ..._vsphere.machine.uuids import api_uuid
 from ..plan import Plan, Result, nothing_to_do
 from . import attach_rules as rules
 from .attach_scene import Scene, is_encrypted, look, with_uuid
+from .work import refuse_working_name, told
 
 if t.TYPE_CHECKING:
     from ..._vsphere.connection.session import Session
     from ..._vsphere.disks.fcd import FirstClassDisk
     from ..._vsphere.machine.free_slot import Slot
-    from ..._vsphere.machine.machine import Attached, Machine
+    from ..._vsphere.machine.machine import Attached, Machine, ManagedFile
 
 PERSISTENT = "persistent"
 MODES = (PERSISTENT, "independent_persistent", "independent_nonpersistent")
@@ -56,7 +57,7 @@ def plan_detached(session: Session, request: AttachRequest) -> Plan:
     if attached is None:
         return nothing_to_do({"attachment": None}, {})
     rules.refuse_torn_chain(scene.machine, attached, request.path)
-    told = _told(rules.warnings_of_detaching(scene.machine, attached))
+    warned = told(rules.warnings_of_detaching(scene.machine, attached))
 
     def apply() -> Result:
         known = attached.device.vDiskId
@@ -64,13 +65,14 @@ def plan_detached(session: Session, request: AttachRequest) -> Plan:
             detach_first_class(session, scene.machine.ref, known.id, request.path)
         else:
             detach(session, scene.machine.ref, attached, request.path)
-        return told
+        return warned
 
-    return Plan(_attachment(scene.machine, attached), {"attachment": None}, told, apply)
+    return Plan(_attachment(scene.machine, attached), {"attachment": None}, warned, apply)
 
 
 def _plan_attach(session: Session, request: AttachRequest, scene: Scene) -> Plan:
     machine = scene.machine
+    refuse_working_name(scene.subject.place.path)
     rules.refuse_out_of_reach(session, machine, scene.subject.require_file())
     disk = with_uuid(session, scene.subject)
     mode, multi_writer = request.mode or PERSISTENT, request.sharing == "multiwriter"
@@ -83,7 +85,7 @@ def _plan_attach(session: Session, request: AttachRequest, scene: Scene) -> Plan
     slot = find_slot(machine.devices, request.wanted)
     after = _foretold(machine, slot, mode, request.sharing or "none", disk.uuid)
     encrypted = is_encrypted(session, scene.subject)
-    told = _told(rules.warnings_of_attaching(session, machine, disk, mode, encrypted=encrypted))
+    warned = told(rules.warnings_of_attaching(session, machine, disk, mode, encrypted=encrypted))
 
     def apply() -> Result:
         if first_class is not None:
@@ -97,9 +99,27 @@ def _plan_attach(session: Session, request: AttachRequest, scene: Scene) -> Plan
                 mode=mode,
                 multi_writer=multi_writer,
             )
-        return {**_attachment(look_at(session, machine.ref), done), **told}
+        _refuse_second(session, machine, disk, done, multi_writer=multi_writer)
+        return {**_attachment(look_at(session, machine.ref), done), **warned}
 
-    return Plan({"attachment": None}, after, {**after, **told}, apply)
+    return Plan({"attachment": None}, after, {**after, **warned}, apply)
+
+
+def _refuse_second(
+    session: Session, machine: Machine, disk: ManagedFile, done: Attached, *, multi_writer: bool
+) -> None:
+    """Another machine may have got the disk since we looked: then it goes again. vSphere itself
+    minds only where both are running. Raises DiskInUse."""
+    try:
+        rules.refuse_if_needed_elsewhere(
+            session, disk, done.mode or "", multi_writer=multi_writer, besides=machine
+        )
+    except DiskInUse:
+        if done.device.vDiskId is not None:
+            detach_first_class(session, machine.ref, done.device.vDiskId.id, disk.path)
+        else:
+            detach(session, machine.ref, done, disk.path)
+        raise
 
 
 def _plan_as_attached(
@@ -221,7 +241,3 @@ def _facts(
         "by_id": list(names_in_guest(uuid)) if scsi and uuid else [],
         "enable_uuid": machine.enable_uuid,
     }
-
-
-def _told(warnings: list[str]) -> Result:
-    return {"warnings": warnings} if warnings else {}

@@ -20,10 +20,16 @@ VSAN, NFS = "vsan", ("NFS", "NFS41")  # as summary.type of a datastore has them
 
 
 def refuse_if_needed_elsewhere(
-    session: Session, disk: ManagedFile, mode: str, *, multi_writer: bool
+    session: Session,
+    disk: ManagedFile,
+    mode: str,
+    *,
+    multi_writer: bool,
+    besides: Machine | None = None,
 ) -> None:
     """Raises DiskInUse, and says where. What only looks at a frozen disk does not harm it."""
-    found = holders(session, disk)
+    known = None if besides is None else besides.ref._moId
+    found = [holder for holder in holders(session, disk) if holder.moref != known]
     if mode == NONPERSISTENT:
         found = [holder for holder in found if holder.writes]
     if multi_writer:

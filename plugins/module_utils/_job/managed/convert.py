@@ -13,22 +13,15 @@ from ..._vsphere.disks.disks import VirtualDisks, cannot
 from ..plan import Plan, nothing_to_do
 from .copy import SERVER, SERVER_REASON, adapter_of
 from .create import check_type
-from .describe import EAGER, THICK, THIN
-from .work import (
-    ManagedDisk,
-    label_of,
-    note_eager,
-    percentages,
-    refuse_used,
-    replace,
-    require,
-    settled,
-)
+from .describe import EAGER, NOT_NOTED, THICK, THIN
+from .replace import replace
+from .work import ManagedDisk, label_of, percentages, refuse_used, require, settled, told
 
 if t.TYPE_CHECKING:
-    from ..._vsphere.disks.paths import Place
+    from ..._vsphere.disks.disks import Hears
     from ..convert_disk import ConvertRequest
     from ..plan import Result
+    from .site import Site
 
 
 def plan_convert(request: ConvertRequest) -> Plan:
@@ -53,42 +46,33 @@ def _plan(request: ConvertRequest, disk: ManagedDisk) -> Plan:
             bytes_total=before["size"], transport=SERVER, transport_reason=SERVER_REASON
         )
         hears = percentages(request.progress, label_of(disk.place), before["size"])
-        disks = VirtualDisks(disk.session, hears)
-        if not _zeroed_in_place(request, disk, disks, before):
-            _copied(request, disk, disks, before)
+        warnings = _converted(request, disk, before, hears)
         request.progress.finish()
-        return {"disk": disk.describe(), "transfer": done.finish().as_dict()}
+        result = {"disk": disk.describe(), "transfer": done.finish().as_dict()}
+        return {**result, **told(warnings)}
 
     return Plan(before=before, after=after, result={"disk": after}, apply=apply)
 
 
-def _zeroed_in_place(
-    request: ConvertRequest, disk: ManagedDisk, disks: VirtualDisks, before: Result
-) -> bool:
-    """Whether vSphere could do it to the disk itself, which holds its content all the while."""
-    ways = {THIN: disks.inflate, THICK: disks.eager_zero}
-    if request.disk_type != EAGER or before["disk_type"] not in ways:
-        return False
+def _converted(
+    request: ConvertRequest, disk: ManagedDisk, before: Result, hears: Hears
+) -> list[str]:
+    """Returns warnings. A disk that cannot be copied into another type may still be zeroed."""
     try:
-        ways[before["disk_type"]](disk.place)
+        return replace(disk, lambda site: _copy(request, site, before, hears))
     except UnsupportedDisk as error:
-        if cannot(error):
-            return False
-        raise
-    note_eager(disk, disk.place)
-    return True
+        ways = {THIN: VirtualDisks.inflate, THICK: VirtualDisks.eager_zero}
+        way = ways.get(before["disk_type"])
+        if request.disk_type != EAGER or way is None or not cannot(error):
+            raise
+        way(VirtualDisks(disk.session, hears), disk.place)
+        return [NOT_NOTED]
 
 
-def _copied(
-    request: ConvertRequest, disk: ManagedDisk, disks: VirtualDisks, before: Result
-) -> None:
+def _copy(request: ConvertRequest, site: Site, before: Result, hears: Hears) -> None:
     """The old disk stays whole until the new one is complete."""
-
-    def make(place: Place) -> None:
-        disks.copy(disk.place, place, request.disk_type, adapter_of(before))
-        if before["uuid"]:
-            disks.set_uuid(place, before["uuid"])  # the same disk, so the same uuid
-        if request.disk_type == EAGER:
-            note_eager(disk, place)
-
-    replace(disk, make)
+    site.copy(site.disk.place, site.new, request.disk_type, adapter_of(before), hears)
+    if before["uuid"]:
+        site.set_uuid(site.new, before["uuid"])  # the same disk, so the same uuid
+    if request.disk_type == EAGER:
+        site.note_eager(site.new)

@@ -8,25 +8,27 @@ from __future__ import annotations
 import typing as t
 
 from ..._device.compare import compare
-from ..._device.errors import DigestMismatch, DiskExists, InvalidRequest
+from ..._device.errors import DigestMismatch, DiskExists, InvalidRequest, UnsupportedDisk
 from ..._device.slice import SliceDevice
 from ..._device.transfer import Transfer
 from ..._transport.datastore import DatastoreDevice, plain_extent, refuse_running, upload
 from ..._vmdk.life.metadata import canonical_uuid
-from ..._vsphere.disks.disks import KIB, VirtualDisks
+from ..._vsphere.disks.disks import KIB, keeps_objects
 from ..copy_disk import recorded_facts
 from ..inspect_disk import is_point
 from ..plan import Plan, nothing_to_do
 from ..spec import MANAGED_TYPES
 from .create import ADAPTERS, check_type
-from .describe import EAGER, THICK, describe_managed
-from .work import ManagedDisk, label_of, note_eager, percentages, refuse_used, replace, settled
+from .describe import EAGER, THICK, THIN, describe_managed
+from .replace import replace
+from .same_content import difference, is_readable, note_origin
+from .work import ManagedDisk, label_of, percentages, refuse_used, settled, told
 
 if t.TYPE_CHECKING:
-    from ..._vsphere.disks.paths import Place
     from ..access import AnyDisk
     from ..copy_disk import CopyRequest
     from ..plan import Result
+    from .site import Site
 
 SERVER, SERVER_REASON = "vsphere", "copied by vSphere itself"
 
@@ -46,22 +48,24 @@ def _plan(request: CopyRequest, disk: ManagedDisk) -> Plan:
             own = describe_managed(source)
         else:
             own = recorded_facts(source)
+        if is_point(source):
+            own["uuid"] = _recorded_uuid(own)
         size = -(-source.size // KIB) * KIB
         disk_type = request.disk_type or _own_type(own)
         if disk.is_there:
             before = disk.describe()
-            difference = _difference(request, source, disk, before, size)
-            if difference is None:
+            why = _why_not(request, source, own, disk, before, size)
+            if why is None:
                 return nothing_to_do(before, {"disk": before})
-            _refuse_to_replace(request, disk, difference)
+            _refuse_to_replace(request, disk, why)
+        _refuse_unreadable(request, source, disk)
     after: Result = {"path": str(disk.place), "disk_type": disk_type, "size": size}
-    told: Result = {"space_needed": size} if disk_type != "thin" else {"space_needed": _space(own)}
+    needed: Result = {"space_needed": _space(own) if disk_type == THIN else size}
 
     def apply() -> Result:
-        transfer = _copy(request, disk, own, disk_type)
-        return {"disk": disk.describe(), "transfer": transfer.as_dict(), **told}
+        return {**_copy(request, disk, own, disk_type), "disk": disk.describe(), **needed}
 
-    return Plan(before=before, after=after, result={"disk": after, **told}, apply=apply)
+    return Plan(before=before, after=after, result={"disk": after, **needed}, apply=apply)
 
 
 def _refuse_itself(source: AnyDisk, disk: ManagedDisk) -> None:
@@ -75,13 +79,24 @@ def _own_type(own: Result) -> str:
     return found if found in MANAGED_TYPES else THICK
 
 
+def _recorded_uuid(own: Result) -> str | None:
+    """As vSphere wants to have it. Raises InvalidRequest."""
+    uuid = own.get("metadata", {}).get("uuid")
+    return canonical_uuid(uuid) if uuid else None
+
+
 def _space(own: Result) -> int:
     size: int = own["size"]
     return min(size, own.get("allocated") or size)
 
 
-def _difference(
-    request: CopyRequest, source: AnyDisk, disk: ManagedDisk, before: Result, size: int
+def _why_not(
+    request: CopyRequest,
+    source: AnyDisk,
+    own: Result,
+    disk: ManagedDisk,
+    before: Result,
+    size: int,
 ) -> str | None:
     """In words; None if the disk that is there is what is asked for."""
     if request.disk_type not in (None, before["disk_type"]):
@@ -91,75 +106,83 @@ def _difference(
     if before["size"] != size:
         return f"has {before['size']} bytes, not {size}"
     with disk.device() as present:
-        offset = compare(source, SliceDevice(present, 0, source.size))
-    return None if offset is None else f"differs from the source from byte {offset} on"
+        return difference(source, own, present)
 
 
-def _refuse_to_replace(request: CopyRequest, disk: ManagedDisk, difference: str) -> None:
+def _refuse_to_replace(request: CopyRequest, disk: ManagedDisk, why: str) -> None:
     if not request.force:
         raise DiskExists(
-            f"is there already, and {difference}",
+            f"is there already, and {why}",
             path=str(disk.place),
             hint=f"Use force: true to replace it with the content of {request.src}.",
         )
     refuse_used(disk, "replace it")
 
 
-def _copy(request: CopyRequest, disk: ManagedDisk, own: Result, disk_type: str) -> Transfer:
+def _refuse_unreadable(request: CopyRequest, source: AnyDisk, disk: ManagedDisk) -> None:
+    """Raises UnsupportedDisk for what would end in an error when the work is done."""
+    objects = keeps_objects(disk.session, disk.place)
+    if objects and not isinstance(source, DatastoreDevice):
+        raise UnsupportedDisk(
+            "nothing can be sent to this datastore: it keeps disks as objects and not as files",
+            path=str(disk.place),
+            hint="Clone it to a VMFS or NFS datastore first, and from there to this one.",
+        )
+    if request.verify and (objects or not is_readable(source)):
+        raise UnsupportedDisk(
+            "the copy could not be verified: vSphere alone can read "
+            + ("what is on that datastore" if objects else "the source"),
+            path=str(disk.place) if objects else source.name,
+            hint="Leave out verify. What vSphere copies does not leave its storage.",
+        )
+
+
+def _copy(request: CopyRequest, disk: ManagedDisk, own: Result, disk_type: str) -> Result:
     """The new disk is verified before it takes the place of what is there."""
     done = Transfer()
     with request.access.open(request.src) as source:
 
-        def make(place: Place) -> None:
+        def make(site: Site) -> None:
             nonlocal done
             if isinstance(source, DatastoreDevice):
-                done = _within(request, disk, source, place, own)
+                done = _within(request, site, source, own)
             else:
-                done = _upload(request, disk, source, place, own, disk_type)
+                done = _upload(request, site, source, own, disk_type)
             if disk_type == EAGER:
-                note_eager(disk, place)
+                site.note_eager(site.new)
             if request.verify:
-                _verify(source, disk, place)
+                _verify(source, site)
 
-        replace(disk, make)
-    return done
+        warnings = replace(disk, make)
+    return {"transfer": done.as_dict(), **told(warnings)}
 
 
-def _within(
-    request: CopyRequest, disk: ManagedDisk, source: DatastoreDevice, place: Place, own: Result
-) -> Transfer:
+def _within(request: CopyRequest, site: Site, source: DatastoreDevice, own: Result) -> Transfer:
     """vSphere copies. A type is named only where it changes: not every vCenter can do that."""
     changes = request.disk_type not in (None, own["disk_type"])
-    adapter = adapter_of(own)
-    done = Transfer(bytes_total=source.size, transport=SERVER, transport_reason=SERVER_REASON)
-    hears = percentages(request.progress, label_of(disk.place), source.size)
     disk_type = request.disk_type if changes else None
-    VirtualDisks(disk.session, hears).copy(source.place, place, disk_type, adapter)
+    done = Transfer(bytes_total=source.size, transport=SERVER, transport_reason=SERVER_REASON)
+    hears = percentages(request.progress, label_of(site.disk.place), source.size)
+    site.copy(source.place, site.new, disk_type, adapter_of(own), hears)
+    note_origin(site, site.new, source, own)
     request.progress.finish()
     return done.finish()
 
 
 def _upload(
-    request: CopyRequest,
-    disk: ManagedDisk,
-    source: AnyDisk,
-    place: Place,
-    own: Result,
-    disk_type: str,
+    request: CopyRequest, site: Site, source: AnyDisk, own: Result, disk_type: str
 ) -> Transfer:
     """What is sent is thick. For another type vSphere copies it once more."""
     size = -(-source.size // KIB) * KIB
-    disks = VirtualDisks(disk.session)
-    sent = place if disk_type == THICK else disk.sent
-    disks.create(sent, size, THICK, adapter_of(own))
-    extent = plain_extent(str(sent), disk.device(sent).descriptor)
-    done = upload(source, disk.files, sent.named(extent), size, request.progress)
-    if sent != place:
-        disks.copy(sent, place, disk_type, adapter_of(own))
-        disks.delete(sent)
-    uuid = own.get("uuid")
-    if is_point(source) and uuid:  # a clone is another disk, a restored one the same
-        disks.set_uuid(place, canonical_uuid(uuid))
+    sent = site.new if disk_type == THICK else site.sent
+    site.create(sent, size, THICK, adapter_of(own))
+    extent = sent.named(plain_extent(str(sent), site.device(sent).descriptor))
+    done = upload(source, site.disk.files, extent, size, request.progress)
+    if sent != site.new:
+        site.copy(sent, site.new, disk_type, adapter_of(own))
+        site.delete(sent)
+    if is_point(source) and own["uuid"]:  # a clone is another disk, a restored one the same
+        site.set_uuid(site.new, own["uuid"])
     return done
 
 
@@ -169,13 +192,13 @@ def adapter_of(own: Result) -> str:
     return adapter if adapter in ADAPTERS else "lsilogic"
 
 
-def _verify(source: AnyDisk, disk: ManagedDisk, place: Place) -> None:
-    with disk.device(place) as copied:
+def _verify(source: AnyDisk, site: Site) -> None:
+    with site.device(site.new) as copied:
         offset = compare(source, SliceDevice(copied, 0, source.size))
     if offset is not None:
         raise DigestMismatch(
             "the copy differs from the source, and was deleted again",
-            path=str(disk.place),
+            path=str(site.disk.place),
             offset=offset,
             hint="Check the storage of the datastore, and the memory of this host.",
         )

@@ -14,13 +14,14 @@ from ..._vsphere.disks.disks import VirtualDisks, in_kib
 from ..._vsphere.disks.fcd import is_first_class
 from ..plan import Plan, nothing_to_do
 from ..spec import MANAGED_TYPES
-from .describe import EAGER, THIN
-from .work import ManagedDisk, look, note_eager, refuse_child, refuse_used, replace, settled
+from .describe import EAGER, THIN, extent_path, with_new_uuid
+from .replace import replace
+from .work import ManagedDisk, look, refuse_child, refuse_used, settled, told
 
 if t.TYPE_CHECKING:
-    from ..._vsphere.disks.paths import Place
     from ..create_disk import CreateRequest
     from ..plan import Result
+    from .site import Site
 
 ADAPTERS = ("ide", "buslogic", "lsilogic")
 
@@ -82,18 +83,18 @@ def _new(request: CreateRequest, disk: ManagedDisk) -> Plan:
     disk_type, size = request.disk_type or THIN, request.size
     after: Result = {"path": str(disk.place), "disk_type": disk_type, "size": size}
 
-    def make(place: Place) -> None:
-        disks = VirtualDisks(disk.session)
-        disks.create(place, size, disk_type, request.adapter_type or "lsilogic")
-        uuid = _wanted_uuid(request)
+    uuid = _wanted_uuid(request)
+
+    def make(site: Site) -> None:
+        site.create(site.new, size, disk_type, request.adapter_type or "lsilogic")
         if uuid is not None:
-            disks.set_uuid(place, uuid)
+            site.set_uuid(site.new, uuid)
         if disk_type == EAGER:
-            note_eager(disk, place)
+            site.note_eager(site.new)
 
     def apply() -> Result:
-        replace(disk, make)
-        return {"disk": disk.describe()}
+        warned = told(replace(disk, make))
+        return {"disk": disk.describe(), **warned}
 
     return Plan(before={}, after=after, result={"disk": after}, apply=apply)
 
@@ -110,6 +111,11 @@ def _existing(request: CreateRequest, disk: ManagedDisk) -> Plan:
     refuse_used(disk, "grow it" if size is not None else "change its uuid")
     kept = {key: before[key] for key in ("path", "disk_type", "chain", "metadata")}
     after: Result = {**kept, "uuid": uuid or before["uuid"], "size": size or before["size"]}
+    warned: Result = {}
+    if uuid is not None:
+        changed, warnings = with_new_uuid(before, uuid)
+        after.update((key, changed[key]) for key in ("disk_type", "metadata"))
+        warned = told(warnings)
 
     def apply() -> Result:
         disks = VirtualDisks(disk.session)
@@ -117,11 +123,9 @@ def _existing(request: CreateRequest, disk: ManagedDisk) -> Plan:
             disks.set_uuid(disk.place, uuid)
         if size is not None:
             disks.extend(disk.place, size, eager_zero=before["disk_type"] == EAGER)
-        if uuid is not None and before["disk_type"] == EAGER:
-            note_eager(disk, disk.place)
-        return {"disk": disk.describe()}
+        return {"disk": disk.describe(), **warned}
 
-    return Plan(before=before, after=after, result={"disk": after}, apply=apply)
+    return Plan(before=before, after=after, result={"disk": after, **warned}, apply=apply)
 
 
 def _check_facts(request: CreateRequest, before: Result) -> None:
@@ -198,5 +202,6 @@ def _files(disk: ManagedDisk) -> list[str]:
     if not disk.is_there:
         return leftovers
     extents = disk.device().descriptor.extents
-    names = [line.name for line in extents if line.name is not None and "://" not in line.name]
-    return [str(disk.place), *(str(disk.place.named(name)) for name in names), *leftovers]
+    paths = [extent_path(disk.place, line.name) for line in extents]
+    files = [path for path in paths if path is not None and "://" not in path]
+    return [str(disk.place), *files, *leftovers]

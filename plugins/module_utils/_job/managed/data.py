@@ -13,8 +13,8 @@ from ..._vsphere.disks.disks import VirtualDisks
 from ..edit_disk import fetch, read_bytes
 from ..plan import Plan
 from .create import refuse_keys
-from .describe import EAGER
-from .work import ManagedDisk, note_eager, refuse_child, refuse_used, require, settled
+from .describe import with_new_uuid
+from .work import ManagedDisk, refuse_child, refuse_used, require, settled, told
 
 if t.TYPE_CHECKING:
     from ..edit_disk import EditRequest
@@ -41,19 +41,18 @@ def _plan(request: EditRequest, disk: ManagedDisk) -> Plan:
     uuid = _new_uuid(request, before)
     if uuid is None and not stale:
         return Plan(before, before, {"disk": before, "bytes_written": 0, **result})
-    after = dict(before)
+    after, warnings = dict(before), list[str]()
     if uuid is not None:
         refuse_child(before, "change its uuid")
         refuse_used(disk, "change its uuid")
-        after = {**before, "uuid": uuid, "metadata": {**before["metadata"], "uuid": uuid}}
+        after, warnings = with_new_uuid(before, uuid)
+    result = {**result, **told(warnings)}
 
     def apply() -> Result:
         if stale:
             fetch(request)
         if uuid is not None:
             VirtualDisks(disk.session).set_uuid(disk.place, uuid)
-            if before["disk_type"] == EAGER:
-                note_eager(disk, disk.place)
         return {"disk": disk.describe(), "bytes_written": 0, **result}
 
     return Plan(before, after, {"disk": after, **result}, apply)

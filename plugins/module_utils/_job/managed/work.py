@@ -1,15 +1,10 @@
 # Copyright (c) 2026 the vdisk.lifecycle authors
 # SPDX-License-Identifier: BSD-2-Clause
 # Private to vdisk.lifecycle: not an API for other collections.
-"""A managed disk at work: what is there, what keeps us from it, and how a new one takes its place.
-
-vSphere replaces nothing: it moves disks to names that are free. So a new disk is made under a name
-of ours, the old one steps aside under another, and who finds such names knows what was going on.
-"""
+"""A managed disk at work: what is there, what a killed job has left, and what keeps us from it."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import os
@@ -19,7 +14,6 @@ from ..._device.errors import (
     BadReference,
     ChainMismatch,
     CorruptDisk,
-    DiskError,
     DiskExists,
     DiskInUse,
     DiskNotFound,
@@ -30,18 +24,21 @@ from ..._transport.datastore import DatastoreDevice, read_descriptor
 from ..._vsphere.connection.shared import shared_session
 from ..._vsphere.disks.browse import find_disks
 from ..._vsphere.disks.disks import VirtualDisks
-from ..._vsphere.disks.fcd import is_first_class
+from ..._vsphere.disks.fcd import is_first_class, look_up
 from ..._vsphere.disks.folder import DatastoreFiles
 from ..._vsphere.disks.paths import Place, find_place, parse_disk
 from ..._vsphere.disks.users import refuse_users, users_of
+from ..._vsphere.machine.uuids import api_uuid
 from ..plan import Plan
-from .describe import EAGER_NOTE, describe_managed
+from .describe import describe_managed
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..._device.progress import Progress
+    from ..._vmdk.descriptor.descriptor import Descriptor
     from ..._vsphere.connection.session import Session
+    from ..._vsphere.disks.paths import ManagedPath
     from ..access import Access
     from ..plan import Result
 
@@ -109,12 +106,7 @@ def look(access: Access, text: str) -> ManagedDisk:
             hint="They are created, inspected, resized, attached, and cloned from.",
         )
     path = parse_disk(text)
-    if path.stem.endswith((NEW, OLD, SENT)):
-        raise BadReference(
-            "is a name that only a job gives a disk for as long as it works on it",
-            path=text,
-            hint="Run that job again: it finishes what it has begun.",
-        )
+    refuse_working_name(path)
     session = shared_session(access.vcenter)
     place = find_place(session, path)
     names = [path.name, *(f"{path.stem}{mark}.vmdk" for mark in (NEW, OLD, SENT))]
@@ -122,6 +114,16 @@ def look(access: Access, text: str) -> ManagedDisk:
     disk = ManagedDisk(session, place, DatastoreFiles(session), *(name in found for name in names))
     _refuse_stranger(disk)
     return disk
+
+
+def refuse_working_name(path: ManagedPath) -> None:
+    """Raises BadReference."""
+    if path.stem.endswith((NEW, OLD, SENT)):
+        raise BadReference(
+            "is a name that only a job gives a disk for as long as it works on it",
+            path=str(path),
+            hint="Run that job again: it finishes what it has begun.",
+        )
 
 
 def _refuse_stranger(disk: ManagedDisk) -> None:
@@ -177,88 +179,11 @@ def settle(disk: ManagedDisk) -> None:
     disks.delete(disk.old)
 
 
-def replace(disk: ManagedDisk, make: Callable[[Place], None]) -> None:
-    """make() builds the new disk at a place of ours; then it takes the place of what is there."""
-    disks = VirtualDisks(disk.session)
-    for place in disk.leftovers():  # perhaps incomplete
-        disks.delete(place)
-    if not disk.is_there:
-        disks.make_folder(disk.place)
-    before = _identity(disk)
-    try:
-        make(disk.new)
-        _refuse_changed(disk, before)
-    except DiskError:
-        _drop(disk)
-        raise
-    if disk.is_there:
-        disks.move(disk.place, disk.old)
-    _move_in(disk, disks)
-    if disk.is_there:
-        disks.delete(disk.old)
-
-
-def _identity(disk: ManagedDisk) -> tuple[str | None, int | None] | None:
-    """Of what is at the place: it changes when another disk comes, or somebody writes to it."""
-    if not disk.is_there:
-        return None
-    descriptor = read_descriptor(disk.files, disk.place)
-    return descriptor.get("ddb.uuid"), descriptor.cid
-
-
-def _refuse_changed(disk: ManagedDisk, before: tuple[str | None, int | None] | None) -> None:
-    """Making the new disk may have taken hours. Raises DiskInUse, ChainMismatch."""
-    names = (disk.place.path.name, disk.old.path.name)
-    found = find_disks(disk.session, disk.place, names)
-    if (names[0] in found) != disk.is_there or names[1] in found or _identity(disk) != before:
-        raise DiskInUse(
-            "it was changed, or replaced, while the new disk was being made",
-            path=str(disk.place),
-            hint="What is there was left as it is. Find out who else works on it.",
-        )
-    if disk.is_there:
-        refuse_used(disk, "replace it")
-
-
-def _move_in(disk: ManagedDisk, disks: VirtualDisks) -> None:
-    try:
-        disks.move(disk.new, disk.place)
-    except DiskError as error:
-        if disk.is_there:
-            try:
-                disks.move(disk.old, disk.place)
-            except DiskError:
-                told = f"The old disk is now {disk.old}; run this again, and it is put right."
-                error.hint = " ".join(filter(None, (error.hint, told)))
-        raise
-
-
-def _drop(disk: ManagedDisk) -> None:
-    """What could not be completed; where even that fails, the next run does it."""
-    with contextlib.suppress(DiskError):
-        found = find_disks(disk.session, disk.place, [disk.new.path.name, disk.sent.path.name])
-        for name in found:
-            VirtualDisks(disk.session).delete(disk.place.named(name))
-
-
-def note_eager(disk: ManagedDisk, place: Place) -> None:
-    """Remember that it is eagerly zeroed. Where the server does not let us, it counts as thick."""
-    descriptor = read_descriptor(disk.files, place)
-    uuid = descriptor.get("ddb.uuid")
-    if uuid is None:
-        return
-    descriptor.set(f"ddb.{EAGER_NOTE}", uuid)
-    data = descriptor.to_bytes()
-    with contextlib.suppress(DiskError):
-        disk.files.put(place, len(data), lambda: (data,))
-
-
 def refuse_used(disk: ManagedDisk, what: str) -> None:
     """Raises DiskInUse naming the virtual machine, ChainMismatch naming children."""
-    device = disk.device()
-    refuse_users(
-        users_of(disk.session, disk.place, device.descriptor.get("ddb.uuid")), disk.place, what
-    )
+    descriptor = disk.device().descriptor
+    refuse_users(users_of(disk.session, disk.place, descriptor.get("ddb.uuid")), disk.place, what)
+    _refuse_first_class(disk, descriptor, what)
     children = _children(disk)
     if children:
         raise ChainMismatch(
@@ -267,6 +192,32 @@ def refuse_used(disk: ManagedDisk, what: str) -> None:
             found=", ".join(children),
             hint="Those would be lost. Delete them first if nobody needs them.",
         )
+
+
+def _refuse_first_class(disk: ManagedDisk, descriptor: Descriptor, what: str) -> None:
+    """vCenter would go on believing in a disk that is gone, or elsewhere. It marks their files;
+    copies of those have the mark as well, but are nobody's. Raises DiskInUse."""
+    mark = descriptor.get("ddb.fcd.uuid")
+    known = look_up(disk.session, disk.place.datastore, api_uuid(mark)) if mark else None
+    if known is None:
+        return
+    # On vSAN a folder has two names.
+    if known.path == str(disk.place) or _uuid(disk, known.path) == descriptor.get("ddb.uuid"):
+        name = f"[{disk.place.path.datastore}] fcd:{known.name}"
+        raise DiskInUse(
+            f"cannot {what}: it is the file of a first-class disk",
+            path=str(disk.place),
+            found=f"{name} (id {known.id})",
+            hint=f'Give path: "{name}": then vCenter does it, and knows of it.',
+        )
+
+
+def _uuid(disk: ManagedDisk, path: str) -> str | None:
+    """Of the disk at another path. None where there is none."""
+    try:
+        return read_descriptor(disk.files, disk.place.at(parse_disk(path))).get("ddb.uuid")
+    except DiskNotFound:
+        return None
 
 
 def refuse_child(before: Result, what: str) -> None:
@@ -294,13 +245,18 @@ def _children(disk: ManagedDisk) -> list[str]:
 
 
 def _parent(disk: ManagedDisk, place: Place) -> str | None:
-    """None also where that cannot be told: it is then no plain child."""
+    """None also where that cannot be told, or is on another datastore."""
     try:
         descriptor = read_descriptor(disk.files, place)
         hint = descriptor.parent_hint
         return None if hint is None else str(place.named(hint))
-    except (CorruptDisk, DiskNotFound, UnsupportedDisk):
+    except (BadReference, CorruptDisk, DiskNotFound, UnsupportedDisk):
         return None
+
+
+def told(warnings: list[str]) -> Result:
+    """For a result."""
+    return {"warnings": warnings} if warnings else {}
 
 
 def percentages(progress: Progress, label: str, size: int) -> Callable[[int], None]:

@@ -10,6 +10,7 @@ import typing as t
 
 from ..._device.errors import DiskExists, DiskNotFound, InvalidRequest, UnsupportedDisk
 from ..connection import libraries
+from ..connection.collect import properties
 from ..connection.errors import fault_name
 from ..connection.tasks import wait
 
@@ -153,16 +154,20 @@ class VirtualDisks:
 
     def make_folder(self, place: Place) -> None:
         """The folder of a disk with all above it, where it is missing."""
-        folder = place.path.folder
-        if folder == f"[{place.path.datastore}]":
+        top, *below = place.path.file.split("/")[:-1] or [""]
+        if not top:
             return
-        manager = self._session.content.fileManager
+        makes_top = keeps_objects(self._session, place)
+        if makes_top:
+            manager = self._session.content.datastoreNamespaceManager
+            self._make(lambda: manager.CreateDirectory(place.datastore, top), place)
+        if below or not makes_top:
+            folder, files = place.path.folder, self._session.content.fileManager
+            self._make(lambda: files.MakeDirectory(folder, place.datacenter, True), place)
+
+    def _make(self, call: Callable[[], t.Any], place: Place) -> None:
         with contextlib.suppress(DiskExists):
-            self._session.call(
-                lambda: manager.MakeDirectory(folder, place.datacenter, True),
-                "make the folder",
-                folder,
-            )
+            self._session.call(call, "make the folder", place.path.folder)
 
     def _run(self, start: Callable[[t.Any], t.Any], what: str, place: Place) -> None:
         manager = self._session.content.virtualDiskManager
@@ -172,6 +177,13 @@ class VirtualDisks:
         except DiskNotFound as error:
             error.hint = error.hint or "Check datastore and folder."
             raise
+
+
+def keeps_objects(session: Session, place: Place) -> bool:
+    """Whether the datastore has no files of its own, but an object for each folder and each disk,
+    as vSAN and vVols have: their folders at the top are made in another way."""
+    path = "capability.topLevelDirectoryCreateSupported"
+    return properties(session, place.datastore, (path,)).get(path) is False
 
 
 def cannot(error: BaseException) -> bool:

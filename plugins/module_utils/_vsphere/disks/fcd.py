@@ -94,9 +94,9 @@ def find_first_class(session: Session, datastore: t.Any, name: str) -> FirstClas
     ids = [each.id for each in session.read(lambda: manager.ListVStorageObject(datastore), _LIST)]
     for known in ids:
         if known.lower() == name.lower():
-            return _retrieve(session, datastore, known)
+            return look_up(session, datastore, known)
     with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
-        disks = list(pool.map(lambda known: _retrieve(session, datastore, known), ids))
+        disks = list(pool.map(lambda known: look_up(session, datastore, known), ids))
     found = [disk for disk in disks if disk is not None and disk.name == name]
     if len(found) > 1:
         raise InvalidRequest(
@@ -229,22 +229,22 @@ def create_snapshot(session: Session, disk: FirstClassDisk, description: str) ->
 
 def delete_snapshot(session: Session, disk: FirstClassDisk, snapshot: DiskSnapshot) -> None:
     """The disk keeps the content it has. Raises DiskError."""
-    manager = _manager(session)
-    _run(
-        session,
-        lambda: manager.DeleteSnapshot_Task(_id(disk.id), disk.datastore, _id(snapshot.id)),
-        f"delete its snapshot {snapshot.description}",
-        disk,
-    )
+    _with_snapshot(session, disk, snapshot, _manager(session).DeleteSnapshot_Task, "delete")
 
 
 def revert_to_snapshot(session: Session, disk: FirstClassDisk, snapshot: DiskSnapshot) -> None:
     """The disk gets the content of the snapshot. Raises DiskError."""
-    manager = _manager(session)
+    method = _manager(session).RevertVStorageObject_Task
+    _with_snapshot(session, disk, snapshot, method, "revert it to")
+
+
+def _with_snapshot(
+    session: Session, disk: FirstClassDisk, snapshot: DiskSnapshot, method: t.Any, verb: str
+) -> None:
     _run(
         session,
-        lambda: manager.RevertVStorageObject_Task(_id(disk.id), disk.datastore, _id(snapshot.id)),
-        f"revert it to its snapshot {snapshot.description}",
+        lambda: method(_id(disk.id), disk.datastore, _id(snapshot.id)),
+        f"{verb} its snapshot {snapshot.description}",
         disk,
     )
 
@@ -269,8 +269,8 @@ def _manager(session: Session) -> t.Any:
     return manager
 
 
-def _retrieve(session: Session, datastore: t.Any, known: str) -> FirstClassDisk | None:
-    """None where it is gone meanwhile."""
+def look_up(session: Session, datastore: t.Any, known: str) -> FirstClassDisk | None:
+    """By its id. None where there is none, or not any more. Raises DiskError."""
     manager = _manager(session)
     try:
         found = session.read(

@@ -13,6 +13,7 @@ import typing as t
 from ..._device.errors import BadReference, ObjectNotFound
 from ..connection import libraries
 from ..connection.collect import collect, properties
+from ..connection.datacenters import inventory_path, is_meant
 
 if t.TYPE_CHECKING:
     from ..connection.session import Session
@@ -44,14 +45,16 @@ class ManagedPath(t.NamedTuple):
         """The name without its .vmdk."""
         return self.name[: -len(".vmdk")]
 
-    def beside(self, name: str) -> ManagedPath:
+    def beside(self, name: str, volumes: t.Container[str] = ()) -> ManagedPath:
         """What a descriptor names: a file of its folder, a path from there, or one from the root
-        of all datastores, as ESXi writes them in chains that span folders.
+        of all datastores, as ESXi writes them in chains that span folders. `volumes` are the names
+        of this datastore there.
 
         Raises BadReference where it leaves the datastore.
         """
-        volume = re.match(r"/vmfs/volumes/[^/]+/(.+)", name)
-        joined = volume[1] if volume else posixpath.join(posixpath.dirname(self.file), name)
+        found = re.match(r"/vmfs/volumes/([^/]+)/(.+)", name)
+        own = found is not None and found[1] in volumes
+        joined = found[2] if found and own else posixpath.join(posixpath.dirname(self.file), name)
         file = posixpath.normpath(joined)
         if file.startswith(("../", "/")) or file == "..":
             raise _bad(str(self), f"names a file that is not on its datastore: {name}")
@@ -77,12 +80,14 @@ def parse_disk(text: str) -> ManagedPath:
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """A path, and the objects that the API wants with it."""
+    """A path, and the objects that the API wants with it. `volumes` are the names that ESXi has
+    for the datastore in /vmfs/volumes: its own, and its id."""
 
     path: ManagedPath
     datacenter: t.Any
     datacenter_path: str
     datastore: t.Any
+    volumes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return str(self.path)
@@ -92,8 +97,8 @@ class Place:
         return dataclasses.replace(self, path=path)
 
     def named(self, name: str) -> Place:
-        """Another file of the folder."""
-        return self.at(self.path.beside(name))
+        """What a descriptor here names. Raises BadReference where that is on another datastore."""
+        return self.at(self.path.beside(name, self.volumes))
 
 
 def find_place(session: Session, path: ManagedPath) -> Place:
@@ -109,15 +114,16 @@ def find_place(session: Session, path: ManagedPath) -> Place:
         raise ObjectNotFound(
             f"several datacenters have a datastore {path.datastore}",
             path=str(path),
-            found=", ".join(sorted(each.name for each in found)),
-            hint="Say which in the option datacenter (VMWARE_DATACENTER).",
+            found=", ".join(sorted(inventory_path(session, each.ref) for each in found)),
+            hint="Say which in the option datacenter (VMWARE_DATACENTER), by its name or its path.",
         )
-    ref = found[0].ref
-    return Place(path, ref, _inventory_path(session, ref), found[0].datastores[path.datastore])
+    ref, datastore = found[0].ref, found[0].datastores[path.datastore]
+    url = properties(session, datastore, ("summary.url",)).get("summary.url", "")
+    volumes = (path.datastore, posixpath.basename(url.rstrip("/")))
+    return Place(path, ref, inventory_path(session, ref), datastore, volumes)
 
 
 class _Datacenter(t.NamedTuple):
-    name: str
     ref: t.Any
     datastores: dict[str, t.Any]  # by name
 
@@ -126,9 +132,7 @@ def _datacenters(session: Session) -> t.Iterator[_Datacenter]:
     """Those that the option datacenter allows. Raises ObjectNotFound where it names none."""
     vim, wanted = libraries.vim(), session.vcenter.datacenter
     rows = list(collect(session, vim.Datacenter, ("name", "datastore")))
-    if wanted is not None:
-        leaf = wanted.strip("/").rpartition("/")[2]
-        rows = [(ref, facts) for ref, facts in rows if facts.get("name") == leaf]
+    rows = [(ref, facts) for ref, facts in rows if is_meant(session, ref, facts.get("name", ""))]
     if wanted is not None and not rows:
         raise ObjectNotFound(
             f"there is no datacenter {wanted}",
@@ -141,7 +145,7 @@ def _datacenters(session: Session) -> t.Iterator[_Datacenter]:
     for ref, facts in rows:
         there = [each for each in facts.get("datastore", ()) if each._moId in names]
         by_name = {names[each._moId]: each for each in there}
-        yield _Datacenter(facts.get("name", ref._moId), ref, by_name)
+        yield _Datacenter(ref, by_name)
 
 
 def _no_datastore(path: ManagedPath, datacenters: list[_Datacenter]) -> ObjectNotFound:
@@ -153,18 +157,6 @@ def _no_datastore(path: ManagedPath, datacenters: list[_Datacenter]) -> ObjectNo
         found=shown or "none that the user may see",
         hint=f"A managed disk is named like {_FORM}.",
     )
-
-
-def _inventory_path(session: Session, datacenter: t.Any) -> str:
-    """`folder/datacenter`, as /folder wants it in dcPath."""
-    parts: list[str] = []
-    entity = datacenter
-    while entity is not None:
-        facts = properties(session, entity, ("name", "parent"))
-        if facts.get("parent") is not None:  # the root folder is no part of it
-            parts.append(str(facts["name"]))
-        entity = facts.get("parent")
-    return "/".join(reversed(parts))
 
 
 def _bad(text: str, why: str) -> BadReference:

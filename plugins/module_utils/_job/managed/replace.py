@@ -1,0 +1,115 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: BSD-2-Clause
+# Private to vdisk.lifecycle: not an API for other collections.
+"""How a new managed disk takes the place of another one, or of none.
+
+vSphere replaces nothing: it moves disks to names that are free. So a new disk is made under a name
+of ours, the old one steps aside under another, and who finds such names knows what was going on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+from ..._device.errors import DiskError, DiskInUse, DiskNotFound
+from ..._vsphere.disks.browse import find_disks
+from ..._vsphere.disks.disks import VirtualDisks
+from .site import Site, identity
+from .work import refuse_used
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .site import Identity
+    from .work import ManagedDisk
+
+
+def replace(disk: ManagedDisk, make: Callable[[Site], None]) -> list[str]:
+    """make() builds the new disk at site.new; then it takes the place of what is there.
+
+    Returns warnings. Raises DiskError; what was there is then there still.
+    """
+    disks, site = VirtualDisks(disk.session), Site(disk)
+    _refuse_moved(disk)
+    _sweep(disk, disks)
+    if not disk.is_there:
+        disks.make_folder(disk.place)
+    before = identity(disk, disk.place)
+    try:
+        make(site)
+        site.require(site.new)
+        _refuse_changed(disk, before)
+        _swap(site, disks, before)
+    except DiskError:
+        site.clear()
+        raise
+    return site.warnings
+
+
+def _sweep(disk: ManagedDisk, disks: VirtualDisks) -> None:
+    """What a killed job has left, perhaps incomplete."""
+    for place in disk.leftovers():
+        try:
+            disks.delete(place)
+        except DiskNotFound:
+            continue  # another job was faster
+        except DiskInUse as error:
+            error.hint = "Another job may be making it this very moment: let that one end first."
+            raise
+
+
+def _refuse_moved(disk: ManagedDisk) -> None:
+    """Raises DiskInUse where another job came first."""
+    names = (disk.place.path.name, disk.old.path.name)
+    found = find_disks(disk.session, disk.place, names)
+    if (names[0] in found) != disk.is_there or names[1] in found:
+        raise _changed(disk)
+
+
+def _refuse_changed(disk: ManagedDisk, before: Identity | None) -> None:
+    """Making the new disk may have taken hours. Raises DiskInUse, ChainMismatch."""
+    _refuse_moved(disk)
+    if identity(disk, disk.place) != before:
+        raise _changed(disk)
+    if disk.is_there:
+        refuse_used(disk, "replace it")
+
+
+def _changed(disk: ManagedDisk) -> DiskInUse:
+    return DiskInUse(
+        "it was changed, or replaced, by somebody else meanwhile",
+        path=str(disk.place),
+        hint="What is there was left as it is. Find out who else works on it.",
+    )
+
+
+def _swap(site: Site, disks: VirtualDisks, before: Identity | None) -> None:
+    """The old disk is deleted only once ours is in its place, and if it is the one we looked at."""
+    disk = site.disk
+    if disk.is_there:
+        disks.move(disk.place, disk.old)
+    try:
+        disks.move(disk.new, disk.place)
+    except DiskError as error:
+        _put_back(disk, disks, error)
+        raise
+    right_old = not disk.is_there or identity(disk, disk.old) == before
+    if not (right_old and site.is_ours(disk.place, made_at=disk.new)):
+        changed = _changed(disk)
+        with contextlib.suppress(DiskError):
+            disks.move(disk.place, disk.new)
+        _put_back(disk, disks, changed)
+        raise changed
+    if disk.is_there:
+        disks.delete(disk.old)
+
+
+def _put_back(disk: ManagedDisk, disks: VirtualDisks, error: DiskError) -> None:
+    """Where even that fails, `error` says what the next run does."""
+    if disk.is_there:
+        try:
+            disks.move(disk.old, disk.place)
+        except DiskError:
+            told = f"The old disk is now {disk.old}; run this again, and it is put right."
+            error.hint = " ".join(filter(None, (error.hint, told)))

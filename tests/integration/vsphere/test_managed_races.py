@@ -1,0 +1,126 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Two jobs that replace one managed disk at once: neither touches what the other has made."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import (
+    DiskError,
+    DiskInUse,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.managed.replace import replace
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.managed.work import look
+
+MIB = 1 << 20
+OURS, THEIRS, OLD = 3 * MIB, 5 * MIB, 4 * MIB  # sizes tell the disks apart
+
+
+@pytest.fixture
+def disk(lab, access):
+    """A disk that is to be replaced, as our job sees it."""
+    return look(access, lab.new_disk(size=OLD))
+
+
+def there(lab, disk):
+    """{what is beside the name: size} of all disks of that name."""
+    stem = disk.place.path.stem
+    sizes = {name: size for _folder, size, name in lab.files() if name.startswith(stem)}
+    return {
+        name.removeprefix(stem).removesuffix("-flat.vmdk"): size
+        for name, size in sizes.items()
+        if name.endswith("-flat.vmdk")
+    }
+
+
+def create(site, size=OURS):
+    site.create(site.new, size, "thin", "lsilogic")
+
+
+def another_job(lab, disk, size=THEIRS):
+    """It takes what we have made for what a killed job has left, and begins its own."""
+    lab.wait(lab.content.virtualDiskManager.DeleteVirtualDisk_Task(str(disk.new), lab.datacenter))
+    lab.new_disk_at(str(disk.new), size)
+
+
+def test_alone_it_takes_the_place(lab, disk):
+    assert replace(disk, create) == []
+    assert there(lab, disk) == {"": OURS}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_another_job_is_making_is_neither_moved_nor_deleted(lab, disk, fails):
+    def make(site):
+        create(site)
+        another_job(lab, disk)
+        if fails:
+            raise DiskError("something else")
+
+    with pytest.raises(DiskError, match="something else" if fails else "another job"):
+        replace(disk, make)
+    assert there(lab, disk) == {"": OLD, ".vdisk-new": THEIRS}
+
+
+def test_of_two_whole_jobs_the_second_one_wins(lab, disk, access):
+    def make(site):
+        create(site)
+        replace(look(access, str(disk.place)), lambda other: create(other, THEIRS))
+
+    with pytest.raises(DiskInUse, match="another job"):
+        replace(disk, make)
+    assert there(lab, disk) == {"": THEIRS}
+
+
+def test_it_is_not_changed_either(lab, disk):
+    def make(site):
+        create(site)
+        another_job(lab, disk)
+        uuid = lab.uuid_of(str(disk.new))
+        for change in (
+            lambda: site.set_uuid(site.new, "60 00 C2 9b 0d 3e 63 a1-9c 4c 1e 7a 1a 4b ac 82"),
+            lambda: site.note_eager(site.new),
+        ):
+            with pytest.raises(DiskInUse, match="another job"):
+                change()
+        assert lab.uuid_of(str(disk.new)) == uuid
+
+    with pytest.raises(DiskInUse):
+        replace(disk, make)
+
+
+def test_one_that_came_first_is_not_disturbed(lab, disk):
+    """It has replaced the disk between our look and our beginning."""
+    moved = str(disk.place).replace(".vmdk", ".vdisk-old.vmdk")
+    lab.wait(
+        lab.content.virtualDiskManager.MoveVirtualDisk_Task(
+            str(disk.place), lab.datacenter, moved, lab.datacenter, False
+        )
+    )
+    lab.new_disk_at(str(disk.new), THEIRS)
+    with pytest.raises(DiskInUse, match="somebody else"):
+        replace(disk, create)
+    assert there(lab, disk) == {".vdisk-old": OLD, ".vdisk-new": THEIRS}
+
+
+def test_one_that_comes_in_the_last_moment_gets_its_disk_back(lab, disk, monkeypatch):
+    """Between our last look at what we have made and its move."""
+    kind = type(lab.content.virtualDiskManager)
+    real = kind.MoveVirtualDisk_Task
+
+    def swapped(self, source, *rest):
+        if source == str(disk.new):
+            monkeypatch.setattr(kind, "MoveVirtualDisk_Task", real)
+            another_job(lab, disk)
+        return real(self, source, *rest)
+
+    monkeypatch.setattr(kind, "MoveVirtualDisk_Task", swapped)
+    with pytest.raises(DiskInUse, match="somebody else"):
+        replace(disk, create)
+    assert there(lab, disk) == {"": OLD, ".vdisk-new": THEIRS}
+
+
+def test_what_a_killed_job_has_left_is_swept(lab, disk, modules):
+    lab.new_disk_at(str(disk.new), THEIRS)
+    modules.vmdk_convert(path=str(disk.place), disk_type="thick")
+    assert there(lab, disk) == {"": OLD}

@@ -130,7 +130,7 @@ def run_step(step: str, url: str, value: str) -> None:
     keys.COST = (1 << 4, 8, 1)
     steps: dict[str, t.Callable[[Repository, int], object]] = {
         "make": make,
-        "list": lambda repository, _value: [repository.points(), repository.stats()],
+        "list": lambda repository, _value: repository.stats(repository.points()),
         "open": open_point,
         "unchanged": unchanged,
         "sizes": lambda repository, _value: repository.measure(repository.points()),

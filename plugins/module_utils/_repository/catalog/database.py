@@ -19,7 +19,7 @@ if t.TYPE_CHECKING:
     Row = tuple[t.Any, ...]
 
 Value = t.TypeVar("Value")
-VERSION = 1  # of the tables below; a file of another version is thrown away
+VERSION = 2  # of the tables below; a file of another version is thrown away
 _CACHE = 16 << 10  # KiB
 PATIENCE = 60.0  # seconds to wait for another process that writes
 # Trouble that says nothing about the content of the file. (sqlite_errorcode needs Python 3.11.)
@@ -35,6 +35,7 @@ CREATE TABLE chunks (id BLOB NOT NULL, pack INTEGER NOT NULL, number INTEGER NOT
 CREATE TABLE points (key TEXT PRIMARY KEY, version TEXT NOT NULL, body BLOB NOT NULL);
 CREATE TABLE maps (pack BLOB NOT NULL, number INTEGER NOT NULL, kind TEXT NOT NULL,
     body BLOB NOT NULL, PRIMARY KEY (pack, number, kind));
+CREATE TABLE results (name TEXT PRIMARY KEY, body BLOB NOT NULL);
 PRAGMA user_version = {VERSION}"""
 
 

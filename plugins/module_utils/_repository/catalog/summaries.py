@@ -21,6 +21,8 @@ if t.TYPE_CHECKING:
     MapsOf = Callable[[int], Sequence[MapRef | None]]  # by the position of the disk
 
 _ELSEWHERE = ("disks", "repository", "root", "maps")  # members that are not simply JSON
+_MEMBERS = "".join(field.name for field in dataclasses.fields(RestorePoint))
+_DISK_MEMBERS = "".join(field.name for field in dataclasses.fields(PointDisk))
 
 
 class Kept(t.NamedTuple):
@@ -86,6 +88,4 @@ def _plain_disk(disk: PointDisk) -> dict[str, t.Any]:
 
 def _name(key: str, version: str) -> str:
     """Newer versions of the collection may keep more: theirs are not ours."""
-    members = "".join(field.name for field in dataclasses.fields(RestorePoint))
-    disk_members = "".join(field.name for field in dataclasses.fields(PointDisk))
-    return f"{key} {version} {members} {disk_members}"
+    return f"{key} {version} {_MEMBERS} {_DISK_MEMBERS}"

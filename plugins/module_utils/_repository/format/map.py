@@ -18,6 +18,7 @@ if t.TYPE_CHECKING:
 
 GROUP = 1024  # chunks of one map
 _ENTRY = struct.Struct("<32sIII32s")  # pack, number, offset, length | RAW, id
+_ENTRY_LENGTH = struct.Struct("<40xI32x")  # the length alone; 0: the chunk is all zeros
 LARGEST = GROUP * _ENTRY.size
 NO_ID = bytes(32)  # in place of the id of a chunk, or the digest of a group, that is all zeros
 _HOLE = bytes(_ENTRY.size)
@@ -79,13 +80,12 @@ class ChunkMap:
 
     def runs(self) -> Iterator[tuple[int, int, bool]]:
         """(first chunk, number of chunks, whether they are all zeros), in order."""
-        count = len(self._data) // _ENTRY.size
-        for zero, members in itertools.groupby(range(count), self._is_hole):
-            chunks = list(members)
-            yield chunks[0], len(chunks), zero
-
-    def _is_hole(self, index: int) -> bool:
-        return self._data.startswith(_HOLE, index * _ENTRY.size)
+        zeros = [not length for (length,) in _ENTRY_LENGTH.iter_unpack(self._data)]
+        first = 0
+        for zero, members in itertools.groupby(zeros):
+            count = len(list(members))
+            yield first, count, zero
+            first += count
 
     def __iter__(self) -> Iterator[Location | None]:
         return map(_location, _ENTRY.iter_unpack(self._data))

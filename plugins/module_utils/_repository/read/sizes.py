@@ -6,28 +6,28 @@
 from __future__ import annotations
 
 import collections
+import json
 import typing as t
 
 from ..._device.errors import DiskError
 from ..._device.pipeline import ordered_map
 from ..catalog.chunks import READERS
-from ..catalog.database import Database
 from ..catalog.maps import BLOB, blobs_needed
+from ..catalog.results import keep_result, load_result
+from ..format.manifest import PREFIX
+from ..format.pack import MOST_BLOBS
+from .blobs import SHARED, Owners, Uses
 from .late import read_point
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ..access import Access
     from ..format.manifest import RestorePoint
     from ..format.pack import Location
+    from .blobs import Blob
 
-_KEY = 12  # bytes of a row of BLOB that say which blob it is
-_SHARED = -1  # the owner of what several points use
-_MERGE = (
-    "INSERT INTO owned VALUES (?, ?, ?) ON CONFLICT (blob) DO UPDATE"
-    f" SET owner = CASE WHEN owner = excluded.owner THEN owner ELSE {_SHARED} END"
-)
+_RESULT = "sizes"
 
 
 class PointSize(t.NamedTuple):
@@ -46,24 +46,43 @@ class Sizes(t.NamedTuple):
     problems: list[str]
 
 
-def measure(access: Access, points: Iterable[RestorePoint]) -> Sizes:
-    """Of all points of the repository, since each may share with any other."""
-    return _Meter(access).measure(points)
+def measure(access: Access, points: Sequence[RestorePoint]) -> Sizes:
+    """Of all points of the repository, since each may share with any other.
+
+    What was measured without problems is remembered until a point comes, goes or changes.
+    """
+    state = _state(access, points)
+    known = load_result(access.catalog, _RESULT, state)
+    if known is not None:
+        total, *sizes = (PointSize(*size) for size in json.loads(known))
+        return Sizes(dict(zip(_keys(points), sizes, strict=True)), total, [])
+    measured = _Meter(access).measure(points)
+    if not measured.problems:
+        sizes = [measured.total, *(measured.points[key] for key in _keys(points))]
+        keep_result(access.catalog, _RESULT, state, json.dumps(sizes).encode())
+    return measured
+
+
+def _state(access: Access, points: Iterable[RestorePoint]) -> str:
+    """Changes with the points that are measured, and with their manifests."""
+    versions = {stored.key: stored.version for stored in access.store.list(PREFIX)}
+    return json.dumps([(key, versions.get(key)) for key in _keys(points)])
+
+
+def _keys(points: Iterable[RestorePoint]) -> list[str]:
+    return sorted(point.key for point in points)
 
 
 class _Meter:
-    """Blobs are counted in a temporary database: there may be many millions."""
-
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._owners: dict[Location, int] = {}  # of each map: the number of a point, or _SHARED
+        self._owners: dict[Location, int] = {}  # of each map: the number of a point, or SHARED
         self._bytes_used: list[int] = []  # of each point
         self._keys: list[str] = []
         self._problems: list[str] = []
         # Of the point that was measured last: the next one has most of its maps.
         self._maps: set[Location] = set()
-        self._counts: collections.Counter[bytes] = collections.Counter()
-        self._used = 0
+        self._uses = Uses()
 
     def measure(self, points: Iterable[RestorePoint]) -> Sizes:
         in_order = sorted(points, key=lambda point: (point.source_id, point.exact))
@@ -74,7 +93,7 @@ class _Meter:
             key: PointSize(owned[number], used - owned[number])
             for number, (key, used) in enumerate(zip(self._keys, self._bytes_used, strict=True))
         }
-        shared = owned.pop(_SHARED, 0)
+        shared = owned.pop(SHARED, 0)
         return Sizes(sizes, PointSize(sum(owned.values()), shared), self._problems)
 
     def _maps_of(self, point: RestorePoint) -> tuple[RestorePoint, set[Location] | DiskError]:
@@ -88,49 +107,38 @@ class _Meter:
         if isinstance(maps, DiskError):
             self._problems.append(f"{point.source_name}@{point.id}: {maps}")
             return
-        for sign, changed in ((1, maps - self._maps), (-1, self._maps - maps)):
-            for _place, rows in self._rows(changed):
-                for row in rows:
-                    self._count(row, sign)
+        if len(self._maps - maps) > len(self._maps & maps):  # another disk: sooner from nothing
+            self._maps, self._uses = set(), Uses()
+        for _place, blobs in self._blobs(maps - self._maps):
+            self._uses.add(blobs)
+        for _place, blobs in self._blobs(self._maps - maps):
+            self._uses.remove(blobs)
         self._maps = maps
         number = len(self._keys)
         for place in maps:
-            self._owners[place] = number if self._owners.get(place, number) == number else _SHARED
+            self._owners[place] = number if self._owners.get(place, number) == number else SHARED
         self._keys.append(point.key)
-        self._bytes_used.append(self._used)
+        self._bytes_used.append(self._uses.bytes)
 
-    def _count(self, row: bytes, sign: int) -> None:
-        before = self._counts[row]
-        self._counts[row] = before + sign
-        if before + sign == 0:
-            del self._counts[row]
-        if before == 0 or before + sign == 0:
-            self._used += sign * _length(row)
+    def _owned(self) -> collections.Counter[int]:
+        """Bytes by their owner."""
+        owners = Owners()
+        for place, blobs in self._blobs(self._owners):
+            owners.add(blobs, self._owners[place])
+        return owners.bytes
 
-    def _rows(self, maps: Iterable[Location]) -> Iterator[tuple[Location, list[bytes]]]:
+    def _blobs(self, maps: Iterable[Location]) -> Iterator[tuple[Location, list[Blob]]]:
         """Each map with its blobs: itself and its chunks."""
         for place, body in blobs_needed(self._access, maps):
             if isinstance(body, DiskError):
                 self._problems.append(str(body))
                 body = b""
             own = BLOB.pack(place.pack[:8], place.number, place.length)
-            chunks = (body[at : at + BLOB.size] for at in range(0, len(body), BLOB.size))
-            yield place, [own, *chunks]
+            yield place, [blob for blob in BLOB.iter_unpack(own + body) if self._can_be(blob)]
 
-    def _owned(self) -> collections.Counter[int]:
-        """Bytes by their owner."""
-        database = Database(None)
-        database.change("CREATE TABLE owned (blob BLOB PRIMARY KEY, length INT, owner INT)")
-        with database.transaction():
-            database.change(_MERGE, self._owned_rows())
-        rows = database.rows("SELECT owner, sum(length) FROM owned GROUP BY owner")
-        return collections.Counter(dict(rows))
-
-    def _owned_rows(self) -> Iterator[tuple[bytes, int, int]]:
-        for place, rows in self._rows(self._owners):
-            for row in rows:
-                yield row[:_KEY], _length(row), self._owners[place]
-
-
-def _length(row: bytes) -> int:
-    return int(BLOB.unpack(row)[2])
+    def _can_be(self, blob: Blob) -> bool:
+        pack, number, _length = blob
+        if number < MOST_BLOBS:
+            return True
+        self._problems.append(f"pack {pack.hex()}… cannot have a blob {number}, as a map says")
+        return False

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -123,6 +124,9 @@ def test_who_goes_on_step_by_step_is_read_ahead_of_on_other_threads():
     disk = Disk(noise())
     for offset in range(0, 6 * SIZE, 4):
         disk.read(offset, 4)
+    deadline = time.monotonic() + 30
+    while max(disk.loaded) <= 5 and time.monotonic() < deadline:
+        time.sleep(0.001)  # the other threads are still on their way
     disk.cache.close()
     assert max(disk.loaded) > 5 and len(disk.loaded) == len(set(disk.loaded))
     assert disk.threads - {threading.get_ident()}

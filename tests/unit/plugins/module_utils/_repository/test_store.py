@@ -66,8 +66,8 @@ def test_a_file_that_cannot_be_looked_at_is_told(store, monkeypatch):
     def stale(path):
         raise OSError(errno.ESTALE, "Stale file handle", path)
 
-    monkeypatch.setattr(os, "lstat", stale)
-    with pytest.raises(DiskError, match="packs/aa"):
+    with monkeypatch.context() as patch, pytest.raises(DiskError, match="packs/aa"):
+        patch.setattr(os, "lstat", stale)
         list(store.list("packs/"))
 
 

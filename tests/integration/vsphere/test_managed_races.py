@@ -12,6 +12,9 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.managed.replace import replace
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.managed.work import look
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.disks.disks import (
+    VirtualDisks,
+)
 
 MIB = 1 << 20
 OURS, THEIRS, OLD = 3 * MIB, 5 * MIB, 4 * MIB  # sizes tell the disks apart
@@ -67,7 +70,7 @@ def test_of_two_whole_jobs_the_second_one_wins(lab, disk, access):
         create(site)
         replace(look(access, str(disk.place)), lambda other: create(other, THEIRS))
 
-    with pytest.raises(DiskInUse, match="another job"):
+    with pytest.raises(DiskInUse, match="somebody else"):
         replace(disk, make)
     assert there(lab, disk) == {"": THEIRS}
 
@@ -118,6 +121,32 @@ def test_one_that_comes_in_the_last_moment_gets_its_disk_back(lab, disk, monkeyp
     with pytest.raises(DiskInUse, match="somebody else"):
         replace(disk, create)
     assert there(lab, disk) == {"": OLD, ".vdisk-new": THEIRS}
+
+
+def test_one_that_grew_meanwhile_is_left_as_it_is(lab, disk, modules):
+    def make(site):
+        create(site)
+        modules.vmdk_resize(path=str(disk.place), size=THEIRS)
+
+    with pytest.raises(DiskInUse, match="somebody else"):
+        replace(disk, make)
+    assert there(lab, disk) == {"": THEIRS}
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_a_move_whose_answer_was_lost_is_undone(lab, disk, monkeypatch, nth):
+    move, moves = VirtualDisks.move, []
+
+    def lost(disks, source, target):
+        move(disks, source, target)
+        moves.append(source)
+        if len(moves) == nth:
+            raise DiskError("the answer was lost")
+
+    monkeypatch.setattr(VirtualDisks, "move", lost)
+    with pytest.raises(DiskError, match="the answer was lost"):
+        replace(disk, create)
+    assert there(lab, disk) == {"": OLD}
 
 
 def test_what_a_killed_job_has_left_is_swept(lab, disk, modules):

@@ -9,7 +9,6 @@ of ours, the old one steps aside under another, and who finds such names knows w
 
 from __future__ import annotations
 
-import contextlib
 import typing as t
 
 from ..._device.errors import DiskError, DiskInUse, DiskNotFound
@@ -38,12 +37,12 @@ def replace(disk: ManagedDisk, make: Callable[[Site], None]) -> list[str]:
     before = identity(disk, disk.place)
     try:
         make(site)
-        site.require(site.new)
         _refuse_changed(disk, before)
-        _swap(site, disks, before)
+        site.require(site.new)
     except DiskError:
         site.clear()
         raise
+    _swap(site, disks, before)
     return site.warnings
 
 
@@ -87,29 +86,33 @@ def _changed(disk: ManagedDisk) -> DiskInUse:
 def _swap(site: Site, disks: VirtualDisks, before: Identity | None) -> None:
     """The old disk is deleted only once ours is in its place, and if it is the one we looked at."""
     disk = site.disk
-    if disk.is_there:
-        disks.move(disk.place, disk.old)
     try:
+        if disk.is_there:
+            disks.move(disk.place, disk.old)
         disks.move(disk.new, disk.place)
+        right_old = not disk.is_there or identity(disk, disk.old) == before
+        if not (right_old and site.is_ours(disk.place, made_at=disk.new)):
+            raise _changed(disk)
     except DiskError as error:
-        _put_back(disk, disks, error)
+        _undo(site, disks, error)
         raise
-    right_old = not disk.is_there or identity(disk, disk.old) == before
-    if not (right_old and site.is_ours(disk.place, made_at=disk.new)):
-        changed = _changed(disk)
-        with contextlib.suppress(DiskError):
-            disks.move(disk.place, disk.new)
-        _put_back(disk, disks, changed)
-        raise changed
     if disk.is_there:
         disks.delete(disk.old)
 
 
-def _put_back(disk: ManagedDisk, disks: VirtualDisks, error: DiskError) -> None:
-    """Where even that fails, `error` says what the next run does."""
-    if disk.is_there:
-        try:
+def _undo(site: Site, disks: VirtualDisks, error: DiskError) -> None:
+    """Back to what was there, also after a move whose answer was lost; where that fails, `error`
+    says what the next run does."""
+    disk = site.disk
+    place, old, new = (each.path.name for each in (disk.place, disk.old, disk.new))
+    try:
+        found = find_disks(disk.session, disk.place, (place, old, new))
+        moved_in = place in found and new not in found
+        if moved_in and (old in found or site.is_ours(disk.place, made_at=disk.new)):
+            disks.move(disk.place, disk.new)
+        if old in found:
             disks.move(disk.old, disk.place)
-        except DiskError:
-            told = f"The old disk is now {disk.old}; run this again, and it is put right."
-            error.hint = " ".join(filter(None, (error.hint, told)))
+        site.clear()
+    except DiskError:
+        told = f"What was there may be {disk.old} now; run this again, and it is put right."
+        error.hint = " ".join(filter(None, (error.hint, told)))

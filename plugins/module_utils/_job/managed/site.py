@@ -27,17 +27,19 @@ if t.TYPE_CHECKING:
 
 
 class Identity(t.NamedTuple):
-    """Another disk has another uuid; a disk that a machine has written to, another content id."""
+    """Another disk has another uuid; a disk that a machine has written to, another content id;
+    one that has grown, another size."""
 
     uuid: str | None
     cid: int | None
+    sectors: int
 
 
 def identity(disk: ManagedDisk, place: Place) -> Identity | None:
     """None where there is no disk, or one that is half made. Raises DiskError."""
     try:
         descriptor = read_descriptor(disk.files, place)
-        return Identity(descriptor.get("ddb.uuid"), descriptor.cid)
+        return Identity(descriptor.get("ddb.uuid"), descriptor.cid, descriptor.sectors)
     except (CorruptDisk, DiskNotFound):
         return None
 

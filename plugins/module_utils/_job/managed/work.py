@@ -176,6 +176,13 @@ def settle(disk: ManagedDisk) -> None:
         if not disk.has_new:
             return
     refuse_users(users_of(disk.session, disk.old, None), disk.old, "delete it")
+    if not find_disks(disk.session, disk.place, [disk.place.path.name]):
+        raise DiskInUse(
+            "another job is replacing it",
+            path=str(disk.place),
+            found=f"the disk that was there is {disk.old}",
+            hint="It was left as it is. Run this again when that job has ended.",
+        )
     disks.delete(disk.old)
 
 

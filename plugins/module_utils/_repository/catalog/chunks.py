@@ -10,7 +10,7 @@ import typing as t
 
 from ..._device.errors import DiskError
 from ..._device.pipeline import ordered_map
-from ..format.pack import LARGEST, PREFIX, RAW, Location, listed_blobs, pack_name
+from ..format.pack import LARGEST, PREFIX, RAW, Location, locations, pack_name
 from .database import CatalogLost
 
 if t.TYPE_CHECKING:
@@ -21,8 +21,7 @@ if t.TYPE_CHECKING:
     from .database import Database
 
 READERS = 16  # at once: an object store takes 20 ms for each table, however short
-UNFINISHED = ""  # a version that no store gives
-_BATCH = 1 << 20  # bytes of tables that go into one transaction
+_BATCH = 4 << 20  # bytes of tables that go into one transaction
 _NUMBERS = struct.Struct("<III")  # number, offset, length | RAW
 _INSERT = "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?)"
 _FIND = (
@@ -107,7 +106,6 @@ def _learn(access: Access, unknown: list[tuple[t.Any, ...]]) -> list[str]:
     warnings: list[str] = []
     batch: list[Pack] = []
     held = 0
-    _begin_learning(access.catalog.database)
     for pack in ordered_map(read, unknown, READERS):
         if isinstance(pack.table, DiskError):
             warnings.append(f"A pack is not used again: {pack.table}")
@@ -115,41 +113,14 @@ def _learn(access: Access, unknown: list[tuple[t.Any, ...]]) -> list[str]:
             held += len(pack.table)
         batch.append(pack)
         if held >= _BATCH:
-            _put_by(access.catalog, batch)
+            keep_packs(access.catalog, batch)
             batch, held = [], 0
-    _put_by(access.catalog, batch)
-    _end_learning(access.catalog.database, unknown)
+    keep_packs(access.catalog, batch)
     return warnings
 
 
-def _begin_learning(database: Database) -> None:
-    database.change("DROP TABLE IF EXISTS temp.learned")
-    database.change("CREATE TEMP TABLE learned AS SELECT * FROM chunks WHERE FALSE")
-
-
-def _put_by(catalog: Catalog, packs: Iterable[Pack]) -> None:
-    """Into a table that has no order: they go to where they belong all at once. To put a million
-    there bit by bit would write the whole file each time."""
-    unfinished = [pack._replace(version=UNFINISHED) for pack in packs]
-    with catalog.database.transaction():
-        rows = [row for pack in unfinished for row in _rows(catalog, pack)]
-        catalog.database.change("INSERT INTO temp.learned VALUES (?, ?, ?, ?, ?, ?)", rows)
-
-
-def _end_learning(database: Database, packs: Iterable[tuple[t.Any, ...]]) -> None:
-    with database.transaction():
-        database.change(
-            "INSERT OR REPLACE INTO chunks SELECT * FROM temp.learned ORDER BY id, pack, number"
-        )
-        database.change(
-            "UPDATE packs SET version = ?3 WHERE name = ?1 AND size = ?2 AND version = ?4",
-            [(*pack, UNFINISHED) for pack in packs],
-        )
-    database.change("DROP TABLE temp.learned")
-
-
 def keep_packs(catalog: Catalog, packs: Iterable[Pack]) -> None:
-    """With the version UNFINISHED, the next list_packs() reads the table all the same."""
+    """With a version that no store gives, the next list_packs() reads the table all the same."""
     with catalog.database.transaction():
         rows = [row for pack in packs for row in _rows(catalog, pack)]
         # In order: neighbours go to one page of the file.
@@ -168,17 +139,11 @@ def _rows(catalog: Catalog, pack: Pack) -> Iterator[tuple[t.Any, ...]]:
         [pack[:3]],
     )
     number = database.rows("SELECT number FROM packs WHERE name = ?", (pack.name,))[0][0]
-    for blob_id, *numbers in _blobs(pack):
-        check = catalog.sum(blob_id, pack.name, _NUMBERS.pack(*numbers))
-        yield (blob_id, number, *numbers, check)
-
-
-def _blobs(pack: Pack) -> Iterable[tuple[bytes, int, int, int]]:
-    """Id, number, offset and length | RAW of each."""
-    if isinstance(pack.table, bytes):
-        return listed_blobs(pack.table)
-    places = t.cast("list[Location]", pack.table)
-    return ((w.id, w.number, w.offset, w.length | (RAW if w.raw else 0)) for w in places)
+    blobs = locations(pack.name, pack.table) if isinstance(pack.table, bytes) else pack.table
+    for where in blobs:
+        numbers = (where.number, where.offset, where.length | (RAW if where.raw else 0))
+        check = catalog.sum(where.id, pack.name, _NUMBERS.pack(*numbers))
+        yield (where.id, number, *numbers, check)
 
 
 def find_chunk(catalog: Catalog, chunk_id: bytes, usable: set[bytes]) -> Location | None:

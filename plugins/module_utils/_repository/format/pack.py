@@ -97,12 +97,6 @@ def locations(pack: bytes, table: bytes) -> Iterator[Location]:
         yield _listed(pack, number, fields)
 
 
-def listed_blobs(table: bytes) -> Iterator[tuple[bytes, int, int, int]]:
-    """The same as id, number, offset and length | RAW: for millions of them."""
-    for number, (blob_id, offset, length, _kind) in enumerate(_ROW.iter_unpack(table)):
-        yield blob_id, number, offset, length
-
-
 def is_listed(where: Location, table: bytes) -> bool:
     """Whether the table of its pack says the same."""
     start = where.number * _ROW.size

@@ -10,7 +10,7 @@ import threading
 import typing as t
 
 from ..._device.errors import DiskError
-from ..catalog.chunks import UNFINISHED, Pack, find_chunk, forget_chunk, keep_packs, list_packs
+from ..catalog.chunks import Pack, find_chunk, forget_chunk, keep_packs, list_packs
 from ..catalog.database import CatalogLost
 from ..catalog.maps import packs_needed
 from ..format.pack import RAW, Location
@@ -126,7 +126,7 @@ class Index:
         self._usable.add(name)
         chunks = [self.location(chunk_id, place) for chunk_id, place in mine]
         try:
-            keep_packs(self._access.catalog, [Pack(name, 0, UNFINISHED, chunks)])
+            keep_packs(self._access.catalog, [Pack(name, 0, "", chunks)])
         except CatalogLost:  # its chunks are unknown then, and stored twice at worst
             pass
         with self._lock:

@@ -22,7 +22,8 @@ def judged(changes: Changes, differing: Iterable[Extent]) -> DiskMark:
 
     differing: the chunks that differ from the earlier state, each by itself. The mark is `proved`
     if vCenter named them all; `untracked` if it missed one: then tracking must be reset
-    (tracking.reset_tracking), and the operator told. Where nothing differs, nothing is proved.
+    (tracking.reset_tracking), and the operator told. Where nothing differs, or vCenter names most
+    of the disk, nothing is proved.
     """
     if changes.claimed is None:
         return changes.mark
@@ -31,7 +32,10 @@ def judged(changes: Changes, differing: Iterable[Extent]) -> DiskMark:
     if missed is not None:
         reason = f"changed block tracking missed a change at byte {missed.offset}"
         return dataclasses.replace(changes.mark, proved=False, untracked=reason)
-    return dataclasses.replace(changes.mark, proved=changes.mark.proved or bool(chunks))
+    # Who names most of the disk, as a new tracker may, is right whatever has changed.
+    could_err = 2 * sum(run.length for run in changes.claimed) <= changes.mark.capacity
+    proved = changes.mark.proved or (bool(chunks) and could_err)
+    return dataclasses.replace(changes.mark, proved=proved)
 
 
 def _missed(chunks: Sequence[Extent], claimed: Sequence[Extent]) -> Extent | None:

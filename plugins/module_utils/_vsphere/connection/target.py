@@ -66,6 +66,11 @@ def host_and_port(text: str, port: int = HTTPS) -> tuple[str, int]:
 
     Raises InvalidRequest.
     """
+    if "@" in text:  # first, and without a word of it: what goes wrong below quotes the text
+        raise InvalidRequest(
+            "the option hostname must not hold a user or a password",
+            hint="Give them in the options username and password.",
+        )
     try:
         url = urllib.parse.urlsplit(text if "://" in text else f"https://{bracketed(text.strip())}")
         host, own_port = url.hostname, url.port
@@ -73,11 +78,6 @@ def host_and_port(text: str, port: int = HTTPS) -> tuple[str, int]:
         raise _not_a_host(text, str(error)) from error
     if url.scheme != "https":
         raise _not_a_host(text, f"{url.scheme} is not encrypted; vCenter speaks https")
-    if url.username is not None:
-        raise InvalidRequest(
-            "the option hostname must not hold a user or a password",
-            hint="Give them in the options username and password.",
-        )
     if not host or any(character.isspace() for character in host):
         raise _not_a_host(text, "there is no host in it")
     if own_port is not None and port not in (HTTPS, own_port):
@@ -94,6 +94,6 @@ def bracketed(host: str) -> str:
 def _not_a_host(text: str, reason: str) -> InvalidRequest:
     return InvalidRequest(
         f"the option hostname is no address of a vCenter: {reason}",
-        found=repr(text.rpartition("@")[2]),  # before it, there may be a password
+        found=repr(text),
         expected="something like vcenter.example.com",
     )

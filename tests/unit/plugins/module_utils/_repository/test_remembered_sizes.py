@@ -1,6 +1,6 @@
 # Copyright (c) 2026 the vdisk.lifecycle authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a host remembers of a repository's sizes and packs, and when it must not believe it."""
+"""What a host remembers of a repository's sizes, and when it must not believe it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.catalog import chunks
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format.pack import (
     pack_key,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.read import sizes
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write.index import (
-    load_index,
-)
 
 
 @pytest.fixture
@@ -83,23 +79,8 @@ def test_a_result_that_somebody_changed_is_not_believed(either, helpers, measure
     either.back_up(helpers.content(helpers.CHUNK))
     first, counted = measured()
     assert counted
-    with contextlib.closing(sqlite3.connect(database())) as connection, connection:
+    with contextlib.closing(sqlite3.connect(database(), isolation_level=None)) as connection:
         ((body,),) = connection.execute("SELECT body FROM results").fetchall()
         changed = body[:-1] + bytes([body[-1] ^ 1])
         connection.execute("UPDATE results SET body = ?", (changed,))
     assert measured() == (first, True)
-
-
-def test_learning_of_packs_that_was_cut_off_is_done_again(either, helpers, monkeypatch, database):
-    content = helpers.content(3 * helpers.CHUNK)
-    either.back_up(content)
-    for file in database().parent.glob("*"):
-        file.unlink()
-
-    def die(*_arguments):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(chunks, "_end_learning", die)
-        load_index(either.open()._access)
-    assert either.back_up(content).point.disks[0].bytes_new == 0

@@ -304,7 +304,12 @@ def test_all_that_differs_was_named():
 
 
 def test_naming_more_than_differs_is_no_fault():
-    assert judged(asked(UNPROVED_BEFORE, (0, 64 * MIB)), [chunk(63)]).proved
+    assert judged(asked(UNPROVED_BEFORE, (32 * MIB, 32 * MIB)), [chunk(63)]).proved
+
+
+def test_naming_most_of_the_disk_proves_nothing():
+    mark = judged(asked(UNPROVED_BEFORE, (0, 33 * MIB)), [chunk(5)])
+    assert not mark.proved and mark.untracked is None
 
 
 @pytest.mark.parametrize("missed", [0, 2, 63])

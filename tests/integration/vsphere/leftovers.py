@@ -52,9 +52,9 @@ def attached_to(vm):
     return [each for each in vm.config.hardware.device if hasattr(each, "capacityInKB")][1:]
 
 
-def hot_add(session, journal, proxy, disk):
-    """As a backup will do it: written down, made, undone as far as can be."""
-    number = journal.note(
+def note_attach(session, journal, proxy, disk):
+    """What a backup writes down before it attaches a disk to its proxy."""
+    return journal.note(
         "attach",
         vcenter=session.content.about.instanceUuid,
         vm=proxy._moId,
@@ -63,6 +63,11 @@ def hot_add(session, journal, proxy, disk):
         datastore=disk.datastore._moId,
         uuid=disk.uuid,
     )
+
+
+def hot_add(session, journal, proxy, disk):
+    """As a backup will do it: written down, made, undone as far as can be."""
+    number = note_attach(session, journal, proxy, disk)
     try:
         attach(session, proxy, disk, mode=NONPERSISTENT)
     finally:

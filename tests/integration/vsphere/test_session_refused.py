@@ -195,6 +195,11 @@ class TestOneClearMessage:
             session.call(instance.CurrentTime, "ask the time")
 
 
+files_of_no_use = pytest.mark.parametrize(
+    ("name", "trouble"), [("gone.pem", "no such file"), ("no.pem", "holds no certificates")]
+)
+
+
 class TestCertificates:
     def test_none_is_asked_for_without_validation(self, target, monkeypatch):
         monkeypatch.delenv("SSL_CERT_FILE")
@@ -208,9 +213,7 @@ class TestCertificates:
         with open_session(target) as session:
             assert session.content.about.apiType == "VirtualCenter"
 
-    @pytest.mark.parametrize(
-        ("name", "trouble"), [("gone.pem", "no such file"), ("no.pem", "holds no certificates")]
-    )
+    @files_of_no_use
     def test_that_requests_would_trust_must_be_there(
         self, target, tmp_path, monkeypatch, name, trouble
     ):
@@ -222,9 +225,7 @@ class TestCertificates:
         assert "REQUESTS_CA_BUNDLE" in str(error)
         assert trouble in str(error)
 
-    @pytest.mark.parametrize(
-        ("name", "trouble"), [("gone.pem", "no such file"), ("no.pem", "holds no certificates")]
-    )
+    @files_of_no_use
     def test_that_openssl_does_not_find_are_named(
         self, target, tmp_path, monkeypatch, name, trouble
     ):

@@ -50,6 +50,7 @@ from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.leftovers imp
     left,
     life_cycle,
     next_run,
+    note_attach,
     other_eyes,
 )
 from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.lifecycle import (
@@ -292,22 +293,10 @@ def test_disks_are_detached_before_snapshots_go(machine):
         with dying_run() as journal:
             make(session, vm, journal)
             frozen = snapshots(vm)[-1].snapshot.config.hardware.device
-            disk = next(each for each in frozen if each.key == 2000).backing
-            journal.note(
-                "attach",
-                vcenter=session.content.about.instanceUuid,
-                vm=proxy._moId,
-                vm_name=PROXY,
-                path=disk.fileName,
-                datastore=disk.datastore._moId,
-                uuid=disk.uuid,
-            )
-            attach(
-                session,
-                proxy,
-                ManagedFile(disk.fileName, disk.datastore, disk.uuid),
-                mode=NONPERSISTENT,
-            )
+            backing = next(each for each in frozen if each.key == 2000).backing
+            disk = ManagedFile(backing.fileName, backing.datastore, backing.uuid)
+            note_attach(session, journal, proxy, disk)
+            attach(session, proxy, disk, mode=NONPERSISTENT)
         first, second = sweep(session, (), QUICK)
 
     assert first.message.endswith("was detached")

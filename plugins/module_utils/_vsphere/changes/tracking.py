@@ -56,7 +56,7 @@ def enable_tracking(
     reason = why_not_now(of_vm)
     if reason is not None or of_vm.get(_ENABLED):
         return reason
-    _Switch(session, vm, journal, limits, patience).turn(of_vm, on=True)
+    _turn(session, vm, journal, of_vm, on=True, limits=limits, patience=patience)
     if not properties(session, vm, (_ENABLED,)).get(_ENABLED):
         return "vSphere accepted the setting, and it is still off"
     return None
@@ -79,38 +79,27 @@ def reset_tracking(
     if reason is not None:
         return reason
     if of_vm.get(_ENABLED):
-        _Switch(session, vm, journal, limits, patience).turn(of_vm, on=False)
+        _turn(session, vm, journal, of_vm, on=False, limits=limits, patience=patience)
     return enable_tracking(session, vm, journal, limits=limits, patience=patience)
 
 
-class _Switch:
-    def __init__(
-        self,
-        session: Session,
-        vm: t.Any,
-        journal: Journal,
-        limits: Limits | None,
-        patience: Patience | None,
-    ) -> None:
-        self._session, self._vm, self._journal = session, vm, journal
-        self._limits, self._patience = limits, patience
-
-    def turn(self, of_vm: dict[str, t.Any], *, on: bool) -> None:
-        """A running VM heeds it when it is stunned next: so it gets a snapshot for a moment."""
-        what = f"switch changed block tracking {'on' if on else 'off'}"
-        # Refused by vSphere if somebody, such as who makes a snapshot, was faster.
-        spec = libraries.vim().vm.ConfigSpec(
-            changeTrackingEnabled=on, changeVersion=of_vm.get("config.changeVersion")
-        )
-        task = self._session.call(lambda: self._vm.ReconfigVM_Task(spec), what)
-        tasks.wait(self._session, task, what)
-        if of_vm.get("runtime.powerState") != "poweredOff":
-            with snapshot(
-                self._session,
-                self._vm,
-                self._journal,
-                CRASH_CONSISTENT,
-                limits=self._limits,
-                patience=self._patience,
-            ):
-                pass
+def _turn(
+    session: Session,
+    vm: t.Any,
+    journal: Journal,
+    of_vm: dict[str, t.Any],
+    *,
+    on: bool,
+    limits: Limits | None,
+    patience: Patience | None,
+) -> None:
+    """A running VM heeds it when it is stunned next: so it gets a snapshot for a moment."""
+    what = f"switch changed block tracking {'on' if on else 'off'}"
+    # Refused by vSphere if somebody, such as who makes a snapshot, was faster.
+    spec = libraries.vim().vm.ConfigSpec(
+        changeTrackingEnabled=on, changeVersion=of_vm.get("config.changeVersion")
+    )
+    tasks.wait(session, session.call(lambda: vm.ReconfigVM_Task(spec), what), what)
+    if of_vm.get("runtime.powerState") != "poweredOff":
+        with snapshot(session, vm, journal, CRASH_CONSISTENT, limits=limits, patience=patience):
+            pass

@@ -68,6 +68,10 @@ class Device:
     def close(self) -> None:
         """Nothing to release."""
 
+    def require_unchanged(self) -> None:
+        """Raises DiskInUse where somebody else has written to it since it was opened, as far as
+        that can be told of this kind of device."""
+
     def check_range(self, offset: int, length: int | None) -> int:
         """The length meant, once it is sure that the range lies inside the device."""
         if length is None:

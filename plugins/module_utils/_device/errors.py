@@ -156,7 +156,7 @@ class ObjectLocked(DiskError):
 
 
 class WrongKey(DiskError):
-    """No key of the repository opens with what was given."""
+    """Nothing opens with what was given: no repository, no encrypted volume."""
 
 
 class RestorePointNotFound(DiskError):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -231,11 +232,14 @@ def replace_durably(source: str, target: str) -> None:
         raise from_oserror(error, "move the finished file into place", target) from error
 
 
-def write_durably(path: str, data: bytes) -> None:
+def write_durably(path: str, data: bytes, *, mode: int = _MODE) -> None:
     """Replace a small file as a whole: temporary name, fsync, rename."""
     temporary = path + TEMPORARY_SUFFIX
     remove_if_there(temporary)
     with File.create(temporary) as file:
+        if mode != _MODE:
+            with contextlib.suppress(OSError):  # file systems without owners
+                os.fchmod(file.fileno(), mode)
         file.write(0, data)
         file.flush()
     replace_durably(temporary, path)

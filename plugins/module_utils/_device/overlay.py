@@ -29,16 +29,19 @@ class Overlay(Device):
     """
 
     def __init__(self, base: BlockDevice, folder: str | None = None) -> None:
-        self.base = base
-        self.size = base.size
-        self.name = f"{getattr(base, 'name', 'disk')} (overlay)"
-        self._written: set[int] = set()  # grains that live in the file
-        self._lock = threading.RLock()
         fd, path = tempfile.mkstemp(prefix="vdisk-overlay-", dir=folder)
         os.close(fd)
-        self._file = File(path, writable=True)
+        file = File(path, writable=True)
         os.unlink(path)
-        self._file.truncate(self.size)
+        file.truncate(base.size)
+        self._adopt(base, file, set())
+
+    def _adopt(self, base: BlockDevice, file: File, written: set[int]) -> None:
+        """`written`: the grains that live in the file."""
+        self.base, self.size = base, base.size
+        self.name = f"{getattr(base, 'name', 'disk')} (overlay)"
+        self._file, self._written = file, written
+        self._lock = threading.RLock()
 
     def readinto(self, offset: int, buffer: memoryview) -> None:
         length = self.check_range(offset, buffer.nbytes)
@@ -50,26 +53,31 @@ class Overlay(Device):
     def write(self, offset: int, data: Buffer) -> None:
         length = self.check_range(offset, memoryview(data).nbytes)
         with self._lock:
-            self._own(offset, offset + length)
+            grains = self._prepare(offset, offset + length)
             self._file.write(offset, data)
+            self._take(grains)  # not before: where that fails, the base still shows
 
     def zero(self, offset: int, length: int) -> None:
         self.check_range(offset, length)
         with self._lock:
-            self._own(offset, offset + length)
+            grains = self._prepare(offset, offset + length)
             self._file.zero(offset, length)
+            self._take(grains)
 
-    def _own(self, start: int, end: int) -> None:
-        """Move the grains of a run into the file; only the two at its ends need their content."""
+    def _prepare(self, start: int, end: int) -> range:
+        """The grains of a run that is to be written; the two at its ends get their content."""
         if start == end:
-            return
+            return range(0)
         first, last = start // GRAIN, (end - 1) // GRAIN
         for grain in {first, last} - self._written:
             begin = grain * GRAIN
             content = bytearray(min(GRAIN, self.size - begin))
             self.base.readinto(begin, memoryview(content))
             self._file.write(begin, content)
-        self._written.update(range(first, last + 1))
+        return range(first, last + 1)
+
+    def _take(self, grains: range) -> None:
+        self._written.update(grains)
 
     def _runs(self, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
         """(start, end, in the file) of runs that live in one place."""

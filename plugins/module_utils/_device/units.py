@@ -48,3 +48,13 @@ def human_size(size: int) -> str:
             break
         value, unit = value / 1024, larger
     return f"{value:.1f} {unit}" if unit != "bytes" else f"{size} bytes"
+
+
+def exact_size(size: int) -> str:
+    """`1536MiB`: in the largest unit that says it exactly; parse_size() reads it."""
+    unit = ""
+    for larger in ("KiB", "MiB", "GiB", "TiB", "PiB"):
+        if size == 0 or size % 1024:
+            break
+        size, unit = size // 1024, larger
+    return f"{size}{unit}"

@@ -10,6 +10,7 @@ import typing as t
 
 from ..._device.errors import DiskError, UnsafePath
 from ..._device.files import File
+from ..._device.transaction_mark import COMMITTING, PENDING, find
 from ..files.lock import has_vmware_lock
 from ..files.paths import contained, require_file
 from ..opening.family import MARK, half_committed
@@ -41,6 +42,7 @@ def check_beside(
             how="repair: true, or any other job on this disk, completes it",
         )
     yield from _half_commit(path)
+    yield from _transaction(path)
     for left in leftovers(path):
         yield Finding(
             "leftover",
@@ -72,6 +74,22 @@ def _half_commit(path: str) -> Iterator[Finding]:
     message = f"a commit of {child} to it was interrupted: alone it is neither old nor new"
     how = f"finish it: vmdk_snapshot with path: {path}, this child and state: absent"
     yield Finding("commit", ERROR, path, message, how=how)
+
+
+def _transaction(path: str) -> Iterator[Finding]:
+    try:
+        mark = find(path)
+    except DiskError as error:
+        yield Finding("transaction", ERROR, path, error.message, how=error.hint or "")
+        return
+    if mark is not None and mark.state == PENDING:
+        message = f"a transaction is pending since {mark.since}"
+        how = "commit or discard it: vmdk_mount with state: committed, or discarded"
+        yield Finding("transaction", NOTE, path, message, how=how)
+    elif mark is not None and mark.state == COMMITTING:
+        message = "the commit of a transaction to it was interrupted: it is neither old nor new"
+        how = "finish it: vmdk_mount with this disk and state: committed"
+        yield Finding("transaction", ERROR, path, message, how=how)
 
 
 def _change_tracking(

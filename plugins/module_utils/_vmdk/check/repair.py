@@ -16,10 +16,10 @@ import typing as t
 
 from ..._device.errors import DiskError, DiskInUse
 from ..._device.files import File, remove_if_there
-from ..files.lock import lock, refuse_vmware_lock
+from ..files.lock import lock, refuse_claimed
 from ..opening import journal
 from ..opening.descriptor_file import DescriptorFile
-from ..opening.family import find_parent, peek
+from ..opening.family import find_parent, peek, refuse_pending_below
 from ..opening.leftovers import leftovers
 from .beside import check_beside
 from .chain import LinkView, walk_chain
@@ -146,11 +146,15 @@ class _LinkRepair:
             if header.unclean and check.can_be_clean:
                 self._write(file, [unclean_write()])
 
+    def _refuse_claimed(self) -> None:
+        refuse_claimed(self.link.path)
+        refuse_pending_below(self.link.path)
+
     @contextlib.contextmanager
     def _opened(self, path: str) -> Iterator[File]:
         if not self.dry_run:
-            refuse_vmware_lock(self.link.path)
-            refuse_vmware_lock(path)
+            self._refuse_claimed()
+            refuse_claimed(path)
         with File(path, writable=not self.dry_run) as file:
             lock(file, exclusive=not self.dry_run)
             yield file
@@ -190,7 +194,7 @@ class _LinkRepair:
 
     def _edit(self, what: str, edit: Callable[[Descriptor], None]) -> None:
         if not self.dry_run:
-            refuse_vmware_lock(self.link.path)
+            self._refuse_claimed()
         with DescriptorFile(self.link.path, writable=not self.dry_run) as store:
             before = store.descriptor.to_bytes().splitlines()
             edit(store.descriptor)

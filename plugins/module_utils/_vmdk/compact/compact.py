@@ -18,9 +18,10 @@ from ..._device.zeros import data_runs
 from ..extents.grained import ZEROED, alike
 from ..extents.header import REDUNDANT_TABLES, SECTOR, SparseHeader
 from ..extents.layout import metadata_sectors
-from ..files.lock import is_current, lock, refuse_vmware_lock
+from ..files.lock import is_current, lock, refuse_claimed
 from ..life.own_files import lock_open_files
 from ..opening.chain import open_disk
+from ..opening.family import refuse_pending_below
 from ..opening.lazy import opened
 
 if t.TYPE_CHECKING:
@@ -77,7 +78,8 @@ def open_link(path: str | os.PathLike[str], allow_outside: Sequence[str] = ()) -
     Raises CorruptDisk where it was not closed in order, DiskInUse, and what open_disk() raises.
     """
     with open_disk(path, single_link=True, allow_outside=allow_outside) as disk:
-        refuse_vmware_lock(disk.links[0].path)
+        refuse_claimed(disk.links[0].path)
+        refuse_pending_below(disk.links[0].path)
         require_sound(disk.links[0])
         yield disk.links[0]
 

@@ -11,6 +11,7 @@ import os
 import typing as t
 
 from ..._device.errors import DiskInUse, from_oserror
+from ..._device.transaction_mark import refuse_writing
 
 if t.TYPE_CHECKING:
     from ..._device.files import File
@@ -51,8 +52,10 @@ def has_vmware_lock(path: str) -> bool:
         return False
 
 
-def refuse_vmware_lock(path: str) -> None:
-    """Raises DiskInUse."""
+def refuse_claimed(path: str) -> None:
+    """Before a disk is changed: raises DiskInUse where a VMware product has it open,
+    InvalidRequest where a transaction is pending on it."""
+    refuse_writing(path)
     if has_vmware_lock(path):
         raise DiskInUse(
             "a VMware product has the disk open",

@@ -31,7 +31,7 @@ from ..extents.layout import (
     sparse_header,
 )
 from ..extents.sparse import SparseExtent
-from ..files.lock import lock, refuse_vmware_lock
+from ..files.lock import lock, refuse_claimed
 from ..files.ownership import keep_owner
 from ..files.paths import folder_of
 from ..opening import journal
@@ -182,7 +182,7 @@ class _Build:
         """The old disk's files go when the new ones come. A file that is no disk goes, too."""
         self.old_files = [self.path]
         require_plain(self.old_files)
-        refuse_vmware_lock(self.path)
+        refuse_claimed(self.path)
         refuse_with_children(self.path, "replace")
         if self.held is not None:
             store = self.held.links[0].store

@@ -38,7 +38,7 @@ from ..extents.layout import (
 )
 from ..extents.sparse import GrainedExtent, SparseExtent
 from ..extents.tables import FileSpace, little_endian
-from ..files.lock import refuse_vmware_lock
+from ..files.lock import refuse_claimed
 from ..files.ownership import keep_owner
 from ..files.paths import folder_of
 from ..opening import journal
@@ -95,7 +95,7 @@ def check_growth(disk: Disk, size: int) -> None:
         )
     refuse_with_children(disk.path, "grow")
     _require_addressable(disk, size)
-    refuse_vmware_lock(disk.links[0].path)
+    refuse_claimed(disk.links[0].path)
     _require_sound(disk)
 
 

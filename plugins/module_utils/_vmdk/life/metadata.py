@@ -10,11 +10,12 @@ import re
 import typing as t
 
 from ..._device.errors import InvalidRequest
-from ..files.lock import refuse_vmware_lock
+from ..files.lock import refuse_claimed
 from ..files.paths import folder_of
 from ..opening import journal
 from ..opening.descriptor_edit import plan_edit
 from ..opening.descriptor_file import DescriptorFile
+from ..opening.family import refuse_pending_below
 from .building import require_writable
 
 if t.TYPE_CHECKING:
@@ -36,7 +37,8 @@ def set_metadata(
     real = os.path.realpath(path)
     changes = _changes(entries, remove)
     journal.finish(real)
-    refuse_vmware_lock(real)
+    refuse_claimed(real)
+    refuse_pending_below(real)
     with DescriptorFile(real, writable=True):
         edit = plan_edit(real, changes)
         if edit.old != edit.new:
@@ -48,7 +50,8 @@ def check_metadata(
 ) -> None:
     """Raises what set_metadata() would raise for these entries. Writes nothing."""
     real = os.path.realpath(path)
-    refuse_vmware_lock(real)
+    refuse_claimed(real)
+    refuse_pending_below(real)
     require_writable(folder_of(real))  # for the journal
     with DescriptorFile(real, writable=True):
         plan_edit(real, _changes(entries, remove))

@@ -11,7 +11,7 @@ import typing as t
 
 from ..._device.errors import NoSpace
 from ..._device.files import remove_if_there, sync_directory
-from ..files.lock import refuse_vmware_lock
+from ..files.lock import refuse_claimed
 from ..files.paths import folder_of
 from ..opening import journal
 from ..opening.descriptor_file import DescriptorFile
@@ -59,7 +59,7 @@ def check_removal(path: str | os.PathLike[str], *, force: bool = False) -> list[
 @contextlib.contextmanager
 def _held(real: str, force: bool) -> Iterator[list[str]]:
     """The files of the disk, descriptor first, which nobody else has open meanwhile."""
-    refuse_vmware_lock(real)
+    refuse_claimed(real)
     with DescriptorFile(real, writable=True) as store, contextlib.ExitStack() as locks:
         if not force:
             refuse_with_children(real, "remove")

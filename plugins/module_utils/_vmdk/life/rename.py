@@ -20,13 +20,18 @@ from ..._device.files import File
 from ..._device.progress import Silent
 from ..descriptor.descriptor import Descriptor
 from ..extents.layout import check_name
-from ..files.lock import refuse_vmware_lock
+from ..files.lock import refuse_claimed
 from ..files.ownership import keep_owner
 from ..files.paths import contained, folder_of
 from ..opening import journal
 from ..opening.chain import open_disk
 from ..opening.descriptor_edit import Edit, plan_edit
-from ..opening.family import children_of, parent_hint, refuse_in_commit
+from ..opening.family import (
+    children_of,
+    parent_hint,
+    refuse_in_commit,
+    refuse_pending_below,
+)
 from .building import new_file, require_writable
 from .own_files import lock_open_files
 from .relocate import Relocation
@@ -95,7 +100,8 @@ def _require_done(old: str, new: str, allow_outside: Sequence[str]) -> None:
 
 def _lock(disk: Disk) -> None:
     """Nobody else may have any file of it open, by whatever road. Raises DiskInUse."""
-    refuse_vmware_lock(disk.links[0].path)
+    refuse_claimed(disk.links[0].path)
+    refuse_pending_below(disk.links[0].path)
     lock_open_files(disk.links[0])
 
 

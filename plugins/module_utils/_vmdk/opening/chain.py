@@ -12,10 +12,11 @@ import typing as t
 from ..._device.errors import ChainMismatch, InvalidRequest, UnsupportedDisk
 from ..._device.memory import ZeroDevice
 from ..._device.slice import ConcatDevice, SliceDevice
+from ..._device.transaction_mark import refuse_reading
 from ..descriptor.support import require_supported
 from ..extents.devices import extent_path
 from ..extents.header import SECTOR
-from ..files.lock import refuse_vmware_lock
+from ..files.lock import refuse_claimed
 from ..files.paths import folder_of, require_file
 from . import journal
 from .descriptor_file import DescriptorFile
@@ -109,10 +110,11 @@ def _open_descriptors(
     False: what a killed job had left at a parent was finished, which may have changed the chain.
     """
     stores.append(DescriptorFile(path, writable=writable > 0))
+    refuse_reading(path)
     if not single_link and writable < 2:
         refuse_half_committed(path)
     if writable:
-        refuse_vmware_lock(path)
+        refuse_claimed(path)
     if writable == 1:
         refuse_with_children(path, "write to")  # its content would no longer be theirs (TN p.3)
     while True:
@@ -135,8 +137,9 @@ def _open_descriptors(
                 hint="Commit some of its redo logs from the other end (vmdk_snapshot).",
             )
         if len(stores) < writable:
-            refuse_vmware_lock(parent)
+            refuse_claimed(parent)
         stores.append(DescriptorFile(parent, writable=len(stores) < writable))
+        refuse_reading(parent)
         check_parent(store.descriptor, stores[-1].descriptor)
 
 
@@ -159,7 +162,7 @@ def _open_link(
     try:
         for line, path in extents:
             length = line.sectors * SECTOR
-            under = None if parent is None else _part_of_parent(parent, offset, length)
+            under = None if parent is None else part_of_parent(parent, offset, length)
             request = ExtentRequest(
                 line=line,
                 path=path,
@@ -217,7 +220,7 @@ def _extent_paths(
     ]
 
 
-def _part_of_parent(parent: BlockDevice, offset: int, length: int) -> BlockDevice:
+def part_of_parent(parent: BlockDevice, offset: int, length: int) -> BlockDevice:
     """What lies under an extent, counted from the extent's start; zeros beyond a short parent."""
     inside = max(0, min(length, parent.size - offset))
     if inside == length:

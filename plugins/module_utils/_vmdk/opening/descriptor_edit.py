@@ -9,6 +9,7 @@ import os
 import typing as t
 
 from ..._device.files import TEMPORARY_SUFFIX, File, remove_if_there, replace_durably
+from ..._device.transaction_mark import refuse_writing
 from ..descriptor.support import require_supported
 from ..extents.probe import sparse_header
 from ..files.ownership import keep_owner
@@ -31,9 +32,10 @@ class Edit(t.NamedTuple):
 def plan_edit(path: str, changes: Mapping[str, str | None]) -> Edit:
     """The descriptor with some keys set, or dropped where the value is None.
 
-    Raises UnsupportedDisk for an encrypted disk or a stream without room, and what
-    read_descriptor() raises.
+    Raises UnsupportedDisk for an encrypted disk or a stream without room, InvalidRequest where a
+    transaction is pending on it, and what read_descriptor() raises.
     """
+    refuse_writing(path)
     with File(path) as file:
         header, descriptor = read_descriptor(file)
         require_supported(descriptor)

@@ -9,6 +9,7 @@ import dataclasses
 import typing as t
 
 from ..._device.device import Device
+from ..._device.transaction_mark import OVER, find
 from ..descriptor.content_id import new_cid, new_long_content_id
 from ..files.lock import has_vmware_lock
 
@@ -45,6 +46,9 @@ class Link:
         found = [text for part in self.parts for text in getattr(part, "flags", ())]
         if has_vmware_lock(self.path):
             found.append(f"{self.path}: a VMware product has it open, or was killed")
+        mark = find(self.path)
+        if mark is not None and mark.state != OVER:
+            found.append(f"{self.path}: a transaction is pending since {mark.since}")
         return found
 
     def files(self) -> list[str]:

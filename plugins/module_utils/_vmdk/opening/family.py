@@ -18,6 +18,7 @@ from ..._device.errors import (
     UnsafePath,
 )
 from ..._device.files import File
+from ..._device.transaction_mark import refuse_writing
 from ..files.paths import contained, folder_of, require_file
 from .descriptor_file import read_descriptor
 from .journal_file import SUFFIX
@@ -131,6 +132,17 @@ def refuse_with_children(path: str, action: str) -> None:
             found=", ".join(children),
             hint="Remove or commit the children first.",
         )
+
+
+def refuse_pending_below(path: str) -> None:
+    """Before any file of a parent is changed, if only its layout: raises InvalidRequest where a
+    transaction is pending on a disk below, since that would take it for another one."""
+    known = [path]  # damage may lead in a circle
+    for disk in known:
+        children = [child for child in children_of(disk) if child not in known]
+        for child in children:
+            refuse_writing(child)
+        known += children
 
 
 # A commit that did not end. The mark names the child, and lies beside the parent that holds a part

@@ -83,20 +83,27 @@ def _open_flat(request: ExtentRequest) -> Device:
 
 
 def _open_sparse(request: ExtentRequest) -> Device:
-    """By what the file is: products have used these words for each other's formats."""
     if request.embedded is not None:
         return _sparse_device(request, *request.embedded)
     file = _open_file(request)
     try:
-        head = file.read(0, min(HEADER_BYTES, file.size))
-        if head.startswith(COWD):
-            return _cowd_device(request, file, CowdHeader.parse(head, file.path))
-        if head.startswith(SE_SPARSE):
-            return _sesparse_device(request, file, SeSparseHeader.parse(head, file.path))
-        return _sparse_device(request, file, SparseHeader.parse(head, file.path))
+        return sparse_extent(request, file)
     except BaseException:
         file.close()
         raise
+
+
+def sparse_extent(request: ExtentRequest, file: File) -> Device:
+    """By what the file is: products have used these words for each other's formats.
+
+    Raises CorruptDisk, TruncatedDisk, UnsupportedDisk, NotADisk; the file stays open then.
+    """
+    head = file.read(0, min(HEADER_BYTES, file.size))
+    if head.startswith(COWD):
+        return _cowd_device(request, file, CowdHeader.parse(head, file.path))
+    if head.startswith(SE_SPARSE):
+        return _sesparse_device(request, file, SeSparseHeader.parse(head, file.path))
+    return _sparse_device(request, file, SparseHeader.parse(head, file.path))
 
 
 def _cowd_device(request: ExtentRequest, file: File, header: CowdHeader) -> Device:

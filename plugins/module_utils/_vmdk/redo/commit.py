@@ -32,7 +32,7 @@ from ..life.own_files import require_own_files
 from ..opening import journal
 from ..opening.chain import open_apart
 from ..opening.descriptor_edit import Edit, plan_edit
-from ..opening.family import MARK, children_of
+from ..opening.family import MARK, children_of, refuse_pending_below
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -93,6 +93,7 @@ def _open(path: str | os.PathLike[str], allow_outside: Sequence[str]) -> tuple[D
 
 
 def _check(child: Disk, parent: Disk) -> None:
+    refuse_pending_below(child.path)
     if folder_of(child.path) != folder_of(parent.path):
         raise InvalidRequest(
             "cannot be committed: its parent lies in another folder, and may have other children",

@@ -14,14 +14,20 @@ from ..._device.device import read
 from ..._device.errors import ChainMismatch, InvalidRequest
 from ..._device.extent import Kind, pieces
 from ..._device.progress import Silent
+from ..._device.transaction_mark import refuse_writing
 from ..descriptor.content_id import is_content_id, new_cid, new_long_content_id
-from ..files.lock import refuse_vmware_lock
+from ..files.lock import refuse_claimed
 from ..files.paths import contained
 from ..opening import journal
 from ..opening.chain import open_disk
 from ..opening.descriptor_edit import plan_edit
 from ..opening.descriptor_file import DescriptorFile
-from ..opening.family import parent_hint, refuse_in_commit, refuse_with_children
+from ..opening.family import (
+    parent_hint,
+    refuse_in_commit,
+    refuse_pending_below,
+    refuse_with_children,
+)
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -80,12 +86,13 @@ def attach_child(
     """
     real, base = os.path.realpath(path), os.path.realpath(new_parent)
     journal.finish(real)
-    refuse_vmware_lock(real)
+    refuse_claimed(real)
     with (
         open_disk(base, allow_outside=allow_outside) as parent,
         DescriptorFile(real, writable=True) as store,
     ):
         refuse_in_commit(real, "attach")
+        refuse_pending_below(real)
         if store.descriptor.parent_cid is None:
             raise InvalidRequest("is no child: it needs no parent", path=real)
         changes = _proven(store, parent, parent_digest, unsafe)
@@ -114,6 +121,7 @@ def _proven(
 
 def _check_place(child: str, base: str, parent: Disk, allow_outside: Sequence[str]) -> str:
     """The hint for the child. Raises InvalidRequest, UnsafePath."""
+    refuse_writing(parent.links[0].path)  # a transaction could not be committed any more
     if any(os.path.samefile(link.path, child) for link in parent.links):
         raise InvalidRequest("cannot become its own parent", path=child, found=base)
     hint = parent_hint(base, child)

@@ -11,6 +11,7 @@ import typing as t
 
 from ..._device.errors import CorruptDisk, InvalidRequest, UnsupportedDisk
 from ..._device.extent import Kind
+from ..._device.transaction_mark import refuse_writing
 from ..descriptor.types import ADAPTER_TYPES, CHILD_TYPES, MONOLITHIC_SPARSE
 from ..extents.layout import DiskSpec, Parent
 from ..files.paths import contained, folder_of
@@ -42,6 +43,7 @@ def create_child(
     """
     child = os.path.realpath(child_path)
     with open_disk(parent_path, allow_outside=allow_outside) as parent:
+        refuse_writing(parent.links[0].path)  # a transaction could not be committed any more
         hint = parent_hint(os.path.realpath(parent_path), child)
         contained(child, hint, allow_outside)
         cid = parent.descriptor.cid

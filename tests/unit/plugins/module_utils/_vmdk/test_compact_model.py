@@ -31,6 +31,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.extents.layo
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.create import create_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo import create_child
+from ansible_collections.vdisk.lifecycle.tests.examples import examples
 
 GRAIN = 64 << 10
 SIZE = 10 * GRAIN + 5 * SECTOR  # a short last grain, and extents that end inside the disk
@@ -45,7 +46,9 @@ _step = st.one_of(
     st.tuples(st.sampled_from(["defragment", "shrink"]), st.just(0), st.just(0), st.just(0)),
 )
 _quick = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(40),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
@@ -119,7 +122,7 @@ def test_content_stays(splits, disk_type, steps):
 
 @pytest.mark.parametrize("disk_type", ["monolithicFlat", "twoGbMaxExtentFlat"])
 @given(steps=st.lists(_step, max_size=8))
-@settings(_quick, max_examples=15)
+@settings(_quick, max_examples=examples(15))
 def test_content_of_flat_disks_stays(splits, disk_type, steps):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "flat.vmdk"

@@ -42,6 +42,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.create 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.grow import grow_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo import create_child
+from ansible_collections.vdisk.lifecycle.tests.examples import examples
 
 MIB = 1 << 20
 SMALL, USUAL = 8 * SECTOR, 128 * SECTOR  # bytes of a grain
@@ -220,7 +221,7 @@ DAMAGES = st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.data())
 def test_damage_is_told_or_harmless_and_repair_makes_nothing_wrong(victim, data):
     damaged = bytearray(victim.original)

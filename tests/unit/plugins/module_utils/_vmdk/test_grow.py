@@ -26,6 +26,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.grow im
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.commit import commit_child
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo import create_child
+from ansible_collections.vdisk.lifecycle.tests.examples import examples
 
 SECTOR = 512
 MIB = 1 << 20
@@ -65,7 +66,9 @@ def scribble(path):
 @pytest.mark.parametrize("disk_type", IN_PLACE)
 @given(sectors=st.integers(1, 700), steps=STEPS)
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(25),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_any_growth_between_any_writes(tmp_path_factory, qemu_img, disk_type, sectors, steps):
     path = tmp_path_factory.mktemp("grow") / "disk.vmdk"

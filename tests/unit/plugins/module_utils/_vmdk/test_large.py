@@ -196,7 +196,7 @@ def test_many_extents_read_right_with_few_files_open(tmp_path):
         runs = [run.offset // 65536 for run in disk.extents() if run.kind.value == "data"]
         assert runs == list(range(7, MANY + 150, 100))
         assert open_files() - before < 80
-    assert open_files() == before
+    assert open_files() <= before  # fewer: what earlier tests left is collected at any time
 
 
 def test_many_extents_and_many_threads(tmp_path):

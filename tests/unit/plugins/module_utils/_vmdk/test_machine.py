@@ -28,10 +28,8 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.extent import Kind
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.access import Access
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.convert_disk import (
-    ConvertRequest,
-    plan_convert,
-)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.convert_disk import plan_convert
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.requests import ConvertRequest
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.check.check import check_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.check.finding import NOTE
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.check.repair import repair_disk
@@ -62,6 +60,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo im
     create_child,
     revert_child,
 )
+from ansible_collections.vdisk.lifecycle.tests.examples import examples
 from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._vmdk.family_model import (
     BASES,
     BROKEN,
@@ -383,7 +382,7 @@ class Machine(Family):
 
 
 _bounded = settings(
-    max_examples=60,
+    max_examples=examples(60),
     stateful_step_count=20,
     report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),

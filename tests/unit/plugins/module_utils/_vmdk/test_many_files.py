@@ -37,9 +37,9 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.commit 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo import create_child
 
 SPLIT = 192 << 10
-EXTENTS = 300
+EXTENTS = 120
 SIZE = SPLIT * EXTENTS
-LIMIT = 64
+FREE = 56  # descriptors, where a disk has more than twice as many files
 TYPES = ["twoGbMaxExtentSparse", "twoGbMaxExtentFlat"]
 
 pytestmark = pytest.mark.usefixtures("small_split")
@@ -48,11 +48,13 @@ pytestmark = pytest.mark.usefixtures("small_split")
 @pytest.fixture(autouse=True)
 def few_descriptors():
     old = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (LIMIT, old[1]))
     before = len(os.listdir("/proc/self/fd"))
+    # Earlier tests of this process may have left some open until they are collected.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before + FREE, old[1]))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, old)
-    assert len(os.listdir("/proc/self/fd")) == before
+    # There may be fewer: what earlier tests left is collected at any time.
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 def scattered(seed=1):
@@ -189,7 +191,7 @@ def test_move(disk, content_of, tmp_path, monkeypatch, links):
 
 def test_somebody_who_reads_it_is_seen_before_it_is_renamed(disk, tmp_path):
     path = disk()
-    with files.File(tmp_path / "web01-s300.vmdk") as other:
+    with files.File(tmp_path / f"web01-s{EXTENTS}.vmdk") as other:
         subprocess.run(["flock", "-s", str(other.fileno())], pass_fds=[other.fileno()], check=True)
         with pytest.raises(DiskInUse):
             rename_disk(path, tmp_path / "new.vmdk")
@@ -234,9 +236,9 @@ def test_defragment(qemu_img, tmp_path):
                 offset = index * SPLIT + place * 65536
                 whole[offset : offset + 65536] = bytes([1 + index % 250, place]) * 32768
                 device.write(offset, whole[offset : offset + 65536])
-    assert fragmentation(path).layout.fragments == 200
+    assert fragmentation(path).layout.fragments == 2 * EXTENTS // 3
     assert defragment(path)
-    assert fragmentation(path).layout.fragments == 100
+    assert fragmentation(path).layout.fragments == EXTENTS // 3
     assert not fragmentation(path).worthwhile
     assert by_qemu(path, qemu_img, tmp_path) == whole
 

@@ -25,6 +25,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life import 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.life.create import create_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo import create_child
+from ansible_collections.vdisk.lifecycle.tests.examples import examples
 
 GRAIN = 64 << 10
 SIZE = 10 * GRAIN + 5 * SECTOR  # a short last grain, and extents that end inside the disk
@@ -39,7 +40,9 @@ _step = st.one_of(
 )
 _grow = st.tuples(st.just("grow"), st.just(0), st.integers(1, 9 * 128), st.just(0))
 _quick = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(40),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 

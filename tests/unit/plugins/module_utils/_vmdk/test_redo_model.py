@@ -26,6 +26,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.redo.redo im
     create_child,
     revert_child,
 )
+from ansible_collections.vdisk.lifecycle.tests.examples import examples
 
 GRAIN = 64 << 10
 SECTOR = 512
@@ -165,7 +166,9 @@ def splits(monkeypatch):
 )
 @given(steps=st.lists(_step, max_size=14))
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(40),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_chain_behaves_like_a_list_of_bytearrays(splits, disk_type, steps):
     with tempfile.TemporaryDirectory() as folder:
@@ -179,7 +182,7 @@ def test_chain_behaves_like_a_list_of_bytearrays(splits, disk_type, steps):
 @pytest.mark.parametrize("disk_type", ["monolithicSparse", "twoGbMaxExtentSparse", "vmfs"])
 @given(steps=st.lists(_step, min_size=3, max_size=10))
 @settings(
-    max_examples=8,
+    max_examples=examples(8),
     deadline=None,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],

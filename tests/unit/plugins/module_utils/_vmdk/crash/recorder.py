@@ -35,7 +35,8 @@ SECTOR = 512
 FEW = 6  # pending changes of which all subsets are tried
 SAMPLES = 12  # random subsets of more than that
 _OPEN = os.open
-LIMIT = int(os.environ.get("VDISK_CRASH_STATES", "30"))  # for each operation, beside the prefixes
+# For each operation, beside the prefixes.
+LIMIT = int(os.environ.get("VDISK_CRASH_STATES", "12" if os.environ.get("VDISK_CI") else "30"))
 
 
 @dataclasses.dataclass(frozen=True)

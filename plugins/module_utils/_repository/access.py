@@ -38,7 +38,7 @@ class Access:
         self._catalog: Catalog | None = None
         self._lock = threading.Lock()
         self.detours: dict[bytes, DiskError] = {}  # packs that were read around, and why
-        self._copies = Copies(self)
+        self._copies = Copies(lambda: self.catalog, store, self.packs)
 
     @property
     def catalog(self) -> Catalog:

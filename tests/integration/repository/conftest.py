@@ -50,8 +50,15 @@ def locked_url(s3_client):
 
 @pytest.fixture
 def proxy(s3, monkeypatch):
-    """Between us and the server from now on; it lets everything through until told otherwise."""
-    monkeypatch.setattr(objects, "ANSWER", datetime.timedelta(seconds=1))
+    """Between us and the server from now on; it lets everything through until told otherwise.
+
+    Everybody is less patient than in the world, for the tests would do little but wait.
+    """
+    backoff = {"init_backoff": datetime.timedelta(milliseconds=10), "base": 2}
+    backoff["max_backoff"] = datetime.timedelta(milliseconds=200)
+    monkeypatch.setattr(objects, "RETRY", {**objects.RETRY, "backoff": backoff})
+    monkeypatch.setattr(objects, "PAUSE", 0.05)
+    monkeypatch.setattr(objects, "ANSWER", datetime.timedelta(seconds=0.7))
     monkeypatch.setattr(objects, "TRANSFER", datetime.timedelta(seconds=4))
     made = Proxy(s3.endpoint)
     monkeypatch.setenv("AWS_ENDPOINT_URL", made.endpoint)

@@ -59,7 +59,7 @@ class Proxy:
         self.server = urllib.parse.urlsplit(endpoint).netloc
         self.plan: t.Callable[[Request], Fault | None] = lambda request: None
         self.done: list[tuple[Fault | None, Request]] = []
-        self.slow, self.hang = 0.5, 1.5
+        self.slow, self.hang = 0.2, 1.0
         self._lock = threading.Lock()
         self._listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._listener.daemon_threads = True
@@ -110,6 +110,7 @@ def sometimes(seed: int, faults: tuple[Fault, ...], share: float) -> t.Any:
 def _handler(proxy: Proxy) -> type[http.server.BaseHTTPRequestHandler]:
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # or each answer waits 40 ms for an acknowledgement
 
         def _do(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

@@ -31,12 +31,15 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.
 
 PASSPHRASE = "correct horse"
 CHUNK = 256 << 10
-PACK = 4 * CHUNK
-DISK = 12 * CHUNK
-BACKUP = """
-import sys, time
+PACK = 3 * CHUNK  # room for two chunks
+DISK = 8 * CHUNK
+# Each backup is a process of its own. It is forked from one that has imported everything, for
+# Python's start would be most of the time of these tests.
+BACKUPS = """
+import os, sys, time
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.raw import RawDevice
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format import keys, pack
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.libraries import require
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.repository import (
     Repository,
 )
@@ -44,27 +47,48 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write.
     DiskSource,
     Source,
 )
+for library in ("blake3", "cryptography.hazmat.primitives.ciphers.aead", "obstore", "zstandard"):
+    require(library)
 keys.COST = (16, 8, 1)
-url, passphrase, pack.LARGEST, *paths = sys.argv[1:]
-pack.LARGEST = int(pack.LARGEST)
+url, passphrase, largest, *paths = sys.argv[1:]
+pack.LARGEST = int(largest)
+
+for order in sys.stdin:
+    if order == "wait\\n":
+        os.wait()
+        print("over", flush=True)
+    elif os.fork() == 0:
+        break
+else:
+    sys.exit()
 disks = [DiskSource(path[-5:], path, RawDevice.open(path), "", path) for path in paths]
-print("begun", flush=True)
+print("begun", os.getpid(), flush=True)
 started = time.monotonic()
 result = Repository.open(url, passphrase).back_up(disks, Source("vm", "web", "web01"))
-print(result.point.id, time.monotonic() - started)
+print("made", result.point.id, time.monotonic() - started, flush=True)
 """
 
 
 class Nights:
-    """A machine of three disks that changes by night, and its backups."""
+    """A machine of two disks that changes by night, and its backups."""
 
     def __init__(self, url, folder):
         self.url, self.kept = url, {}
         self.rng = random.Random(3)
-        self.paths = [folder / f"disk{number}" for number in range(3)]
+        self.paths = [folder / f"disk{number}" for number in range(2)]
         self.content = [self.rng.randbytes(DISK) for _path in self.paths]
         create_repository(url, passphrase=PASSPHRASE, encryption="aes-256-gcm", chunk_size=CHUNK)
-        self.seconds = self.back_up()
+        argv = [sys.executable, "-c", BACKUPS, url, PASSPHRASE, str(PACK), *self.paths]
+        path = os.pathsep.join(filter(None, sys.path))
+        self.backups = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        self.seconds = 0.0  # that the last backup took
+        self.back_up()
 
     def change(self):
         """One half of each disk."""
@@ -74,29 +98,36 @@ class Nights:
             self.content[number] = new + old[middle:] if front else old[:middle] + new
 
     def start(self):
+        """The process of a backup, at its first moment."""
         for path, content in zip(self.paths, self.content, strict=True):
             path.write_bytes(content)
-        argv = [sys.executable, "-c", BACKUP, self.url, PASSPHRASE, str(PACK), *self.paths]
-        path = os.pathsep.join(filter(None, sys.path))
-        process = subprocess.Popen(
-            argv, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
-        )
-        assert process.stdout.readline() == "begun\n"
-        return process
+        self.order("start")
+        word, pid = self.backups.stdout.readline().split()
+        assert word == "begun"
+        return int(pid)
+
+    def order(self, word):
+        self.backups.stdin.write(f"{word}\n")
+        self.backups.stdin.flush()
+
+    def rest(self):
+        """What the backup says until it is over."""
+        self.order("wait")
+        return [line.split() for line in iter(self.backups.stdout.readline, "over\n")]
 
     def back_up(self):
-        """To its end; the seconds that it took."""
-        output = self.start().communicate()[0]
-        point, seconds = output.split()
+        """To its end."""
+        self.start()
+        ((_made, point, seconds),) = self.rest()
         self.kept[point] = list(self.content)
-        return float(seconds)
+        self.seconds = float(seconds)
 
     def killed(self):
         """Somewhere between its first moment and a little after its last."""
         process = self.start()
         time.sleep(self.rng.random() * self.seconds * 1.05)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        os.kill(process, signal.SIGKILL)
+        self.rest()
         self.adopt()
 
     def adopt(self):
@@ -144,7 +175,9 @@ class Nights:
 def nights(any_store_url, tmp_path, monkeypatch):
     # The test does not wait until files that nobody has locked count as left by the dead.
     monkeypatch.setattr(locked, "UNLOCKED_GRACE", -1)
-    return Nights(any_store_url, tmp_path)
+    made = Nights(any_store_url, tmp_path)
+    yield made
+    made.backups.communicate()
 
 
 def test_killed_backups_harm_nothing_and_are_gone_on_with(nights, monkeypatch):

@@ -16,7 +16,8 @@ from .database import CatalogLost
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ..access import Access
+    from ..format.pack import PackReader
+    from ..store.protocol import Store
     from .catalog import Catalog
     from .database import Database
 
@@ -47,25 +48,25 @@ class Pack(t.NamedTuple):
     table: bytes | DiskError | list[Location]
 
 
-def list_packs(access: Access) -> PackList:
+def list_packs(catalog: Catalog, store: Store, reader: PackReader) -> PackList:
     """Bring the catalog up to date. A pack whose table cannot be read is none of the usable."""
-    with access.catalog.listing:
-        return access.catalog.retried(lambda: _list_packs(access))
+    with catalog.listing:
+        return catalog.retried(lambda: _list_packs(catalog, store, reader))
 
 
-def _list_packs(access: Access) -> PackList:
-    database = access.catalog.database
+def _list_packs(catalog: Catalog, store: Store, reader: PackReader) -> PackList:
+    database = catalog.database
     # Packs that another process adds from here on may be missing in our listing.
     last = database.rows("SELECT coalesce(max(number), 0) FROM packs")[0][0]
     database.change("DROP TABLE IF EXISTS temp.listed")
     database.change("CREATE TEMP TABLE listed (name BLOB PRIMARY KEY, size INTEGER, version TEXT)")
-    database.change("INSERT OR REPLACE INTO listed VALUES (?, ?, ?)", _listing(access))
+    database.change("INSERT OR REPLACE INTO listed VALUES (?, ?, ?)", _listing(store))
     _drop_gone(database, last)
     unknown = database.rows(
         "SELECT name, listed.size, listed.version FROM listed LEFT JOIN packs USING (name)"
         " WHERE packs.size IS NOT listed.size OR packs.version IS NOT listed.version"
     )
-    warnings = _learn(access, unknown)
+    warnings = _learn(catalog, reader, unknown)
     usable = database.rows(
         "SELECT name FROM listed JOIN packs USING (name)"
         " WHERE packs.size = listed.size AND packs.version = listed.version"
@@ -74,8 +75,8 @@ def _list_packs(access: Access) -> PackList:
     return PackList({name for (name,) in usable}, warnings)
 
 
-def _listing(access: Access) -> Iterator[tuple[bytes, int, str]]:
-    for stored in access.store.list(PREFIX):
+def _listing(store: Store) -> Iterator[tuple[bytes, int, str]]:
+    for stored in store.list(PREFIX):
         name = pack_name(stored.key)
         if name is not None and stored.size <= LARGEST:
             yield name, stored.size, stored.version
@@ -95,11 +96,11 @@ def _drop_gone(database: Database, last: int) -> None:
             database.change("DELETE FROM chunks WHERE pack NOT IN (SELECT number FROM packs)")
 
 
-def _learn(access: Access, unknown: list[tuple[t.Any, ...]]) -> list[str]:
+def _learn(catalog: Catalog, reader: PackReader, unknown: list[tuple[t.Any, ...]]) -> list[str]:
     def read(pack: tuple[t.Any, ...]) -> Pack:
         name, size, version = pack
         try:
-            return Pack(name, size, version, access.packs.raw_table(name, size))
+            return Pack(name, size, version, reader.raw_table(name, size))
         except DiskError as error:
             return Pack(name, size, version, error)
 
@@ -113,9 +114,9 @@ def _learn(access: Access, unknown: list[tuple[t.Any, ...]]) -> list[str]:
             held += len(pack.table)
         batch.append(pack)
         if held >= _BATCH:
-            keep_packs(access.catalog, batch)
+            keep_packs(catalog, batch)
             batch, held = [], 0
-    keep_packs(access.catalog, batch)
+    keep_packs(catalog, batch)
     return warnings
 
 

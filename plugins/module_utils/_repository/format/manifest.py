@@ -31,6 +31,7 @@ KEY = re.compile(  # source, point, and when that was
 METHODS = ("full", "incremental", "changed")
 SOURCE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")  # also a folder, and no path
 _LARGEST_DISK = 1 << 50
+_ROAD = ("transport", "transport_reason")  # of disks of virtual machines: how they were read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +53,11 @@ class PointDisk:
     facts: dict[str, t.Any]
     change_id: str | None = None  # the state it was in, by the words of who backed it up
 
+    @property
+    def is_configuration(self) -> bool:
+        """Whether it is no disk of the source but what is known of a virtual machine beside."""
+        return self.facts.get("role") == "configuration"
+
 
 @dataclasses.dataclass(frozen=True)
 class RestorePoint:
@@ -72,6 +78,7 @@ class RestorePoint:
     own_clock: str | None = None  # see clock
     retain_until: str | None = None  # 2026-12-22T02:00:00Z: it is not to be deleted before
     locked_until: str | None = None  # the store lets nobody delete its packs before
+    seconds: int | None = None  # that the backup took, until this was written
 
     @property
     def created(self) -> str:
@@ -84,7 +91,12 @@ class RestorePoint:
 
     @property
     def size(self) -> int:
-        return sum(disk.size for disk in self.disks)
+        return sum(disk.size for disk in self.real_disks)
+
+    @property
+    def real_disks(self) -> list[PointDisk]:
+        """Without the configuration of a virtual machine, which lies among them."""
+        return [disk for disk in self.disks if not disk.is_configuration]
 
     @property
     def source(self) -> dict[str, t.Any]:
@@ -105,11 +117,14 @@ class RestorePoint:
             "name": self.name,
             "created": self.created,
             "source": self.source,
-            "disks": [self._disk_as_dict(disk) for disk in self.disks],
+            "disks": [self._disk_as_dict(disk) for disk in self.real_disks],
             "size": self.size,
             "added": self.stored,
+            "seconds": self.seconds,
             "repository": self.repository,
         }
+        if len(self.real_disks) < len(self.disks):
+            facts["configuration"] = True
         if self.retain_until:
             facts["retain_until"] = self.retain_until
         return {**facts, "problem": self.problem} if self.problem else facts
@@ -117,7 +132,8 @@ class RestorePoint:
     def _disk_as_dict(self, disk: PointDisk) -> dict[str, t.Any]:
         names = ("key", "name", "label", "size", "method", "reason", "bytes_read", "bytes_new")
         facts = {name: getattr(disk, name) for name in names}
-        return {**facts, "digest_id": self.digest_id(disk)}
+        road = {name: disk.facts[name] for name in _ROAD if name in disk.facts}
+        return {**facts, "digest_id": self.digest_id(disk), **road}
 
 
 def point_key(source_id: str, point_id: str) -> str:
@@ -140,6 +156,7 @@ def encode(point: RestorePoint, config: Config, subkeys: SubKeys) -> bytes:
             "facts": point.source_facts,
         },
         "stored": point.stored,
+        **({} if point.seconds is None else {"seconds": point.seconds}),
         "disks": [_encode_disk(disk) for disk in point.disks],
     }
     return write_document(point.key, facts, subkeys)
@@ -188,6 +205,7 @@ def decode(key: str, data: bytes, config: Config, subkeys: SubKeys, url: str) ->
         own_clock=members.text("clock") if "clock" in members.facts else None,
         retain_until=_decode_day(members, "retain_until"),
         locked_until=_decode_day(members, "locked_until"),
+        seconds=members.number("seconds") if "seconds" in members.facts else None,
     )
     if not SOURCE_ID.fullmatch(point.source_id):
         raise RepositoryDamaged("nothing has such an id", path=key, found=point.source_id)

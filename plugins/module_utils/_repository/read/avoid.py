@@ -33,8 +33,10 @@ def packs_to_avoid(access: Access) -> Avoid:
     packs, warnings, tombs = set[bytes](), [], set[str]()
     for key in sorted(stored.key for stored in access.store.list(TOMBS)):
         known = tomb_of(key)
-        tombs.add(known[0] if known else key)
-        if known is not None and known[1] == "witnesses":
+        if known is None:  # somebody's own file: no collection goes by it either
+            continue
+        tombs.add(known[0])
+        if known[1] == "witnesses":
             continue
         try:
             packs |= _condemned(access, key)

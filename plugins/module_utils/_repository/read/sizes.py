@@ -28,6 +28,7 @@ if t.TYPE_CHECKING:
     from .blobs import Blob
 
 _RESULT = "sizes"
+_COUNTING = 2  # to be raised with any change here that makes other numbers of the same points
 
 
 class PointSize(t.NamedTuple):
@@ -64,9 +65,10 @@ def measure(access: Access, points: Sequence[RestorePoint]) -> Sizes:
 
 
 def _state(access: Access, points: Iterable[RestorePoint]) -> str:
-    """Changes with the points that are measured, and with their manifests."""
+    """Changes with the points that are measured, with their manifests, and with what is counted."""
     versions = {stored.key: stored.version for stored in access.store.list(PREFIX)}
-    return json.dumps([(key, versions.get(key)) for key in _keys(points)])
+    manifests = [(key, versions.get(key)) for key in _keys(points)]
+    return json.dumps([_COUNTING, PointSize._fields, manifests])
 
 
 def _keys(points: Iterable[RestorePoint]) -> list[str]:
@@ -90,11 +92,13 @@ class _Meter:
             self._take(point, maps)
         owned = self._owned()
         sizes = {
-            key: PointSize(owned[number], used - owned[number])
+            key: PointSize(owned[number], max(0, used - owned[number]))
             for number, (key, used) in enumerate(zip(self._keys, self._bytes_used, strict=True))
         }
         shared = owned.pop(SHARED, 0)
-        return Sizes(sizes, PointSize(sum(owned.values()), shared), self._problems)
+        return Sizes(
+            sizes, PointSize(sum(owned.values()), shared), [*dict.fromkeys(self._problems)]
+        )
 
     def _maps_of(self, point: RestorePoint) -> tuple[RestorePoint, set[Location] | DiskError]:
         try:
@@ -107,18 +111,31 @@ class _Meter:
         if isinstance(maps, DiskError):
             self._problems.append(f"{point.source_name}@{point.id}: {maps}")
             return
-        if len(self._maps - maps) > len(self._maps & maps):  # another disk: sooner from nothing
-            self._maps, self._uses = set(), Uses()
-        for _place, blobs in self._blobs(maps - self._maps):
-            self._uses.add(blobs)
-        for _place, blobs in self._blobs(self._maps - maps):
-            self._uses.remove(blobs)
-        self._maps = maps
         number = len(self._keys)
         for place in maps:
             self._owners[place] = number if self._owners.get(place, number) == number else SHARED
         self._keys.append(point.key)
-        self._bytes_used.append(self._uses.bytes)
+        self._bytes_used.append(self._bytes_of(maps))
+
+    def _bytes_of(self, maps: set[Location]) -> int:
+        """Of all blobs that these maps need, counted on from what the last point needed."""
+        if len(self._maps - maps) > len(self._maps & maps):  # another disk: sooner from nothing
+            self._forget()
+        told = len(self._problems)
+        for _place, blobs in self._blobs(self._maps - maps):
+            self._uses.remove(blobs)
+        if len(self._problems) > told:  # not all was taken away
+            self._forget()
+        told = len(self._problems)
+        for _place, blobs in self._blobs(maps - self._maps):
+            self._uses.add(blobs)
+        used, self._maps = self._uses.bytes, maps
+        if len(self._problems) > told:  # what was not added must not be taken away
+            self._forget()
+        return used
+
+    def _forget(self) -> None:
+        self._maps, self._uses = set(), Uses()
 
     def _owned(self) -> collections.Counter[int]:
         """Bytes by their owner."""

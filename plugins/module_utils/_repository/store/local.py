@@ -9,8 +9,9 @@ import os
 import typing as t
 
 from ..._device.errors import DiskExists, DiskNotFound, TruncatedDisk, from_oserror
-from ..._device.files import remove_if_there, sync_directory
+from ..._device.files import remove_if_there
 from .local_session import LocalSession
+from .local_tree import LocalTree
 from .local_upload import LocalUpload
 from .locked import is_abandoned
 from .protocol import Stored, check_whole
@@ -20,15 +21,12 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class LocalStore:
+class LocalStore(LocalTree):
     """Files are written under tmp/, flushed, then given their name in one step."""
 
     def __init__(self, path: str) -> None:
-        self.root = os.path.abspath(path)
+        super().__init__(path)
         self.url = self.root
-
-    def path(self, key: str) -> str:
-        return os.path.join(self.root, *key.split("/"))
 
     def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
         path = self.path(key)
@@ -59,7 +57,7 @@ class LocalStore:
         except OSError as error:
             raise from_oserror(error, "read it", path) from error
 
-    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> bool:
+    def put(self, key: str, data: bytes | bytearray, *, if_absent: bool = False) -> bool:
         upload = LocalUpload(self)
         try:
             upload.write(data)
@@ -125,21 +123,6 @@ class LocalStore:
         except OSError as error:
             raise from_oserror(error, "list it", self.root) from error
         return min((name for name in names if name not in known), default=None)
-
-    def make_folder(self, path: str) -> None:
-        """Like mkdir -p, and durable. The root is made for its owner only."""
-        if os.path.isdir(path):
-            return
-        parent = os.path.dirname(path)
-        self.make_folder(parent)
-        try:
-            os.mkdir(path, 0o700 if path == self.root else 0o777)
-            sync_directory(parent)
-        except FileExistsError:  # another writer was faster
-            if not os.path.isdir(path):
-                raise DiskExists("a directory is needed here", path=path, found="a file") from None
-        except OSError as error:
-            raise from_oserror(error, "make the directory", path) from error
 
     def remove(self) -> None:
         for folder, _folders, _names in os.walk(self.root, topdown=False, onerror=_refuse):

@@ -14,16 +14,16 @@ from .locked import create_locked
 from .session import SESSIONS, Heartbeat
 
 if t.TYPE_CHECKING:
-    from .local import LocalStore
+    from .local_tree import LocalTree
 
 
 class LocalSession:
     """A writer at work."""
 
-    def __init__(self, store: LocalStore) -> None:
+    def __init__(self, tree: LocalTree) -> None:
         self.key = f"{SESSIONS}{os.urandom(16).hex()}"
-        self._path = store.path(self.key)
-        store.make_folder(os.path.dirname(self._path))
+        self._path = tree.path(self.key)
+        tree.make_folder(os.path.dirname(self._path))
         self._fd = create_locked(self._path)
         self._heartbeat = Heartbeat(self._touch)  # for file systems that know no locks
 

@@ -16,7 +16,7 @@ from .session import TEMPORARY
 
 if t.TYPE_CHECKING:
     from ..._device.device import Buffer
-    from .local import LocalStore
+    from .local_tree import LocalTree
 
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
@@ -24,10 +24,10 @@ _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 class LocalUpload:
     """A locked file under tmp/: the kernel drops the lock when the writer dies."""
 
-    def __init__(self, store: LocalStore) -> None:
-        self._store = store
-        folder = store.path(TEMPORARY.rstrip("/"))
-        store.make_folder(folder)
+    def __init__(self, tree: LocalTree) -> None:
+        self._tree = tree
+        folder = tree.path(TEMPORARY.rstrip("/"))
+        tree.make_folder(folder)
         self._path = os.path.join(folder, os.urandom(16).hex())
         self._fd = create_locked(self._path)
 
@@ -63,8 +63,8 @@ class LocalUpload:
         return True
 
     def _flush_for(self, key: str) -> str:
-        target = self._store.path(key)
-        self._store.make_folder(os.path.dirname(target))
+        target = self._tree.path(key)
+        self._tree.make_folder(os.path.dirname(target))
         try:
             os.fsync(self._fd)
         except OSError as error:

@@ -11,17 +11,19 @@ import typing as t
 from .session import SESSIONS, Heartbeat
 
 if t.TYPE_CHECKING:
-    from .objects import ObjectStore
+    from collections.abc import Callable
+
+    from .protocol import Store
 
 
 class ObjectSession:
     """A writer at work."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: Store, touch: Callable[[str], None]) -> None:
         self.key = f"{SESSIONS}{os.urandom(16).hex()}"
         self._store = store
         self._store.put(self.key, b"")
-        self._heartbeat = Heartbeat(lambda: store.touch(self.key))
+        self._heartbeat = Heartbeat(lambda: touch(self.key))
 
     def is_alive(self) -> bool:
         return self._store.size(self.key) is not None

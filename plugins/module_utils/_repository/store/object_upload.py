@@ -9,13 +9,13 @@ import typing as t
 
 if t.TYPE_CHECKING:
     from ..._device.device import Buffer
-    from .objects import ObjectStore
+    from .protocol import Store
 
 
 class ObjectUpload:
     """Kept in memory, since a pack is known by its content and at most 64 MiB."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._data = bytearray()
 

@@ -37,6 +37,7 @@ _Answer = t.TypeVar("_Answer")
 RETRY = {"max_retries": 8, "retry_timeout": datetime.timedelta(seconds=180)}
 ANSWER = datetime.timedelta(seconds=60)  # for the next bytes of an answer to come
 CONNECT = datetime.timedelta(seconds=10)
+PAUSE = 0.5  # seconds at most before our own second try; longer before the next ones
 TRANSFER = datetime.timedelta(seconds=900)  # for a request as a whole: a pack on a slow line
 _BIG = 1 << 20  # bytes of an upload whose sending alone may take longer than ANSWER
 _PAGE = 1000  # objects that a store lists at once
@@ -150,7 +151,7 @@ class ObjectStore:
         return ObjectUpload(self)
 
     def begin_session(self) -> ObjectSession:
-        return ObjectSession(self)
+        return ObjectSession(self, self.touch)
 
     def list(self, prefix: str) -> Iterator[Stored]:
         for found in self._listing(prefix):
@@ -229,7 +230,7 @@ class ObjectStore:
                 if not left or not _is_passing(error):
                     raise self._explain(error, action, key) from error
             left -= 1
-            time.sleep(random.uniform(0.1, 0.5) * (3 - left))
+            time.sleep(random.uniform(PAUSE / 5, PAUSE) * (3 - left))
 
     def _explain(self, error: Exception, action: str, key: str) -> DiskError:
         if isinstance(error, DiskError):

@@ -71,7 +71,7 @@ class Store(t.Protocol):
     def read_into(self, key: str, offset: int, target: memoryview) -> None:
         """Fill target with what is there from `offset` on. Raises what get() raises."""
 
-    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> bool:
+    def put(self, key: str, data: bytes | bytearray, *, if_absent: bool = False) -> bool:
         """Durable when it returns. With if_absent, False and no change if the key is taken."""
 
     def replace(self, key: str, old: bytes, data: bytes) -> bool:

@@ -20,7 +20,7 @@ from ..format.quarantine import Quarantine, pack_of
 from ..format.quarantine import decode as decode_quarantine
 from ..format.spare import spare_key
 from ..format.tomb import PREFIX as TOMBS
-from ..format.tomb import decode_tomb, decode_witnesses, witnesses_key
+from ..format.tomb import decode_tomb, decode_witnesses, tomb_of, witnesses_key
 from ..format.twins import examine_twins
 from ..store.session import SESSIONS
 from .finding import ERROR, NOTE, WARNING, Finding
@@ -106,6 +106,9 @@ class Documents:
         self._twins()
         for rule in _RULES:
             for key, data in self._read(rule.prefix, rule.kind, rule.severity, rule.how):
+                if rule.prefix == TOMBS and tomb_of(key) is None:
+                    self._add("stranger", NOTE, key, "is no tomb by its name", _STRANGER)
+                    continue
                 try:
                     rule.decode(key, data, self._access.config, self._access.subkeys)
                 except DiskError as error:

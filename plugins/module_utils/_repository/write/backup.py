@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import typing as t
+from time import monotonic
 
 from ..._device.errors import (
     DiskExists,
@@ -72,6 +73,7 @@ class Backup:
         self.progress = progress or Silent()
         self.budget = budget or plan_budget(access.config.chunk_size)
         self.clock = times.to_exact(times.now())
+        self._begun = monotonic()
         self.retainer = Retainer(access, retain, self.clock)
         # Chunks that this run has stored or, with mode full, read back and found good.
         self.proven: set[bytes] = set()
@@ -184,6 +186,7 @@ class Backup:
             source_facts=self.source.facts,
             disks=[job.entry() for job in jobs],
             stored=stored,
+            seconds=round(monotonic() - self._begun),
             repository=self.access.store.url,
             id_hash=self.access.config.id_hash,
         )

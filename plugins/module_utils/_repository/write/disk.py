@@ -16,13 +16,14 @@ from .changes import Base, ChunkSet, Selection
 from .draft import DiskDraft
 from .scan import scan
 from .selfcheck import SelfCheck
+from .source import Reading
 
 if t.TYPE_CHECKING:
     from ..._device.device import BlockDevice
     from ..format.chunk import Encoded
-    from .backup import Backup
     from .index import Index
     from .plan import DiskPlan
+    from .run import Run
     from .scan import Chunk
     from .source import DiskSource
     from .stream import PackStream
@@ -32,7 +33,7 @@ class DiskBackup:
     """One disk of a backup."""
 
     def __init__(
-        self, backup: Backup, disk: DiskSource, plan: DiskPlan, index: Index, packs: PackStream
+        self, backup: Run, disk: DiskSource, plan: DiskPlan, index: Index, packs: PackStream
     ) -> None:
         self.backup, self.disk, self.plan = backup, disk, plan
         self.index, self.packs = index, packs
@@ -41,11 +42,13 @@ class DiskBackup:
         self.draft = DiskDraft(backup.access, index, self.size, base)
         self._base = Base(backup.access, index, plan.base) if plan.base else None
         self.change_id: str | None = None
+        self.facts = disk.facts
+        self._distrusted = False
         self.bytes_read = self.bytes_data = self.bytes_new = 0
 
     def run(self) -> None:
         progress, transfer = self.backup.progress, self.backup.transfer
-        progress.start(self.disk.label, self.size)
+        progress.start(self.disk.shown, self.size)
         changed = self._changed()
         if changed is None or self._base is None:
             self._scan(self.disk.device, 0, self.size)
@@ -55,10 +58,18 @@ class DiskBackup:
         progress.finish()
         if self.disk.change_id is not None:
             self.change_id = self.disk.change_id()
+        if self.disk.judge is not None:
+            self.facts = {**self.facts, **self.disk.judge(self._reading())}
         transfer.bytes_total += self.size
         transfer.bytes_read += self.bytes_read
         transfer.bytes_zero += self.size - self.bytes_data
         transfer.bytes_reused += self.bytes_data - self.bytes_new
+
+    def _reading(self) -> Reading:
+        if self._base is None:
+            return Reading(None, None, self._distrusted)
+        differing = self.draft.differing(self._base) if self.plan.changes is None else None
+        return Reading(self._base.disk.change_id, differing, self._distrusted)
 
     def _changed(self) -> ChunkSet | None:
         """What has to be read; None: everything."""
@@ -85,8 +96,11 @@ class DiskBackup:
 
     def _distrust(self, why: str) -> None:
         """Read everything, and say so where anybody may look."""
+        self._distrusted = True
         self.plan = self.plan._replace(reason=f"everything was read: {why}", changes=None)
-        self.backup.warnings.append(f"{self.disk.label}: {self.plan.reason}")
+        self.backup.warnings.append(f"{self.disk.shown}: {self.plan.reason}")
+        if self.disk.distrust is not None:
+            self.disk.distrust(why)
 
     def _take_changes(self, changed: ChunkSet, base: Base) -> None:
         """Group by group: take its map over, or read its chunks that changed, or all of it."""
@@ -188,6 +202,6 @@ class DiskBackup:
             bytes_new=self.bytes_new,
             root=self.draft.root,
             maps=self.draft.maps(),
-            facts=self.disk.facts,
+            facts=self.facts,
             change_id=self.change_id,
         )

@@ -16,6 +16,7 @@ if t.TYPE_CHECKING:
 
     from ..access import Access
     from ..format.pack import Location
+    from .changes import Base
     from .index import Index
     from .stream import PackStream
 
@@ -30,6 +31,10 @@ class _Group:
     def set(self, number: int, chunk_id: bytes, place: bytes) -> None:
         self.ids[number * len(NO_ID) : (number + 1) * len(NO_ID)] = chunk_id
         self.places[number * PLACE.size : (number + 1) * PLACE.size] = place
+
+    def id_of(self, number: int) -> bytes | None:
+        found = bytes(self.ids[number * len(NO_ID) : (number + 1) * len(NO_ID)])
+        return None if found == NO_ID else found
 
     def locations(self, index: Index) -> Iterator[Location | None]:
         for number in range(len(self.places) // PLACE.size):
@@ -82,6 +87,22 @@ class DiskDraft:
         if ref is not None and ref.content == content and self._index.is_whole(ref.location):
             self._maps[group] = ref
             del self._new[group]
+
+    def differing(self, base: Base) -> list[tuple[int, int]] | None:
+        """(offset, length) of each chunk that is not as in `base`; None where that cannot be told.
+        All chunks must be there."""
+        size, found = self._access.config.chunk_size, []
+        for group, ref in enumerate(base.disk.maps):
+            if self._contents[group] == (NO_ID if ref is None else ref.content):
+                continue
+            known, new = base.chunk_ids(group), self._new.get(group)
+            if known is None:
+                return None
+            for inside, chunk_id in enumerate(known):
+                if chunk_id != (new.id_of(inside) if new else None):
+                    start = (group * GROUP + inside) * size
+                    found.append((start, min(size, self.size - start)))
+        return found
 
     def write_maps(self, packs: PackStream) -> None:
         """Store the maps of new groups; the packs of their chunks must be finished."""

@@ -159,6 +159,6 @@ def load_index(access: Access, *, fresh: bool = False) -> Index:
     """What the repository holds now; a writer begins its session before. With `fresh`, maps are
     read again although this host knows them."""
     avoid = packs_to_avoid(access)
-    packs = list_packs(access)
+    packs = list_packs(access.catalog, access.store, access.packs)
     usable = set() if avoid.everything else packs.usable - avoid.packs
     return Index(access, usable, avoid, (*avoid.warnings, *packs.warnings), fresh=fresh)

@@ -36,6 +36,8 @@ def plan_disk(
     newest last; the state that changes begin with may be known from `others`, too."""
     if mode == "full":
         return DiskPlan(None, "asked for")
+    if disk.facts.get("role") == "configuration":  # of another size each time, and small
+        mode = "auto"
     for changes in disk.changes:
         for point in (*reversed(earlier), *reversed(others)):
             for entry in point.disks:
@@ -50,8 +52,8 @@ def _compared(disk: DiskSource, earlier: list[RestorePoint], mode: str) -> DiskP
     ]
     for point, entry in reversed(known):
         if entry.size == disk.device.size:
-            unknown = "; no point knows what changed since" if disk.changes else ""
-            return DiskPlan(entry, f"compared with {point.id}{unknown}")
+            unknown = "no point knows what changed since" if disk.changes else disk.doubt
+            return DiskPlan(entry, "; ".join(filter(None, (f"compared with {point.id}", unknown))))
     if known:
         reason = f"its size changed from {known[-1][1].size} to {disk.device.size} bytes"
     else:

@@ -232,6 +232,7 @@ def test_a_point_as_modules_return_it(either, helpers, data):
         ],
         "size": len(data),
         "added": point.stored,
+        "seconds": point.seconds,
         "repository": either.url,
     }
 

@@ -23,6 +23,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format.document import (
     read_document,
 )
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write import backup
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write.source import Source
 
 DOCUMENT = Path(__file__).parents[5] / "docs" / "repository-format.md"
@@ -46,6 +47,7 @@ def no_chance(monkeypatch, helpers):
 
     monkeypatch.setattr(os, "urandom", urandom)
     monkeypatch.setattr(times, "now", _now)
+    monkeypatch.setattr(backup, "monotonic", lambda: 0.0)
     monkeypatch.setattr(keys, "COST", helpers.REAL_COST)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import DiskIOError
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format.pack import (
     pack_key,
 )
@@ -84,3 +85,45 @@ def test_a_result_that_somebody_changed_is_not_believed(either, helpers, measure
         changed = body[:-1] + bytes([body[-1] ^ 1])
         connection.execute("UPDATE results SET body = ?", (changed,))
     assert measured() == (first, True)
+
+
+def test_a_newer_way_of_counting_is_not_answered_by_an_older_one(
+    either, helpers, measured, monkeypatch
+):
+    either.back_up(helpers.content(helpers.CHUNK))
+    first, counted = measured()
+    assert counted
+    monkeypatch.setattr(sizes, "_COUNTING", sizes._COUNTING + 1)
+    assert measured() == (first, True)
+
+
+@pytest.mark.parametrize("failing", [1, 2], ids=["when it is added", "when it is taken away"])
+def test_a_map_that_can_be_read_only_sometimes_spoils_no_other_point(
+    either, helpers, monkeypatch, failing
+):
+    """Points share one disk, so each is counted on from the one before."""
+    points = []
+    for night in range(2):
+        changing = helpers.content(2 * helpers.CHUNK) + helpers.content(helpers.CHUNK, night + 1)
+        disks = [helpers.disk(helpers.content(helpers.CHUNK, "same"), "disk0")]
+        disks.append(helpers.disk(changing, "disk1"))
+        points.append(either.open().back_up(disks, helpers.WEB).point)
+    first, second = points
+    expected = either.open().measure(points)
+    other = second.disks[1].maps[0].location
+    unsteady = first.disks[1].maps[0].location
+    asked = []
+    blobs_needed = sizes.blobs_needed
+
+    def sometimes(access, maps):
+        for place, body in blobs_needed(access, maps):
+            asked.append(place)
+            if place == unsteady and asked.count(place) == failing:
+                body = DiskIOError("not now")
+            yield place, body
+
+    monkeypatch.setattr(sizes, "blobs_needed", sometimes)
+    monkeypatch.setattr(sizes, "load_result", lambda *_arguments: None)
+    found = either.open().measure(points)
+    assert found.problems and other in asked
+    assert found.points[second.key] == expected.points[second.key]

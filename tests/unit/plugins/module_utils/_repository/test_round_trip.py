@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.device import Device, read
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.extent import Extent, Kind
+from ansible_collections.vdisk.lifecycle.tests.examples import examples
 
 CHUNK = 256 << 10
 # A disk is a few pieces: zeros, noise (by seed, so that equal seeds make equal chunks), or text.
@@ -39,7 +40,7 @@ def build(pieces, helpers):
     return bytes(made)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     history=st.lists(PIECES, min_size=1, max_size=3),
     encryption=st.sampled_from(["aes-256-gcm", "none"]),
@@ -57,7 +58,7 @@ def test_every_point_of_a_history_is_restored(helpers, history, encryption):
         shutil.rmtree(folder)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=list(HealthCheck))
 @given(pieces=PIECES, ranges=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=6))
 def test_any_range_can_be_read(helpers, pieces, ranges):
     folder = tempfile.mkdtemp()
@@ -73,7 +74,7 @@ def test_any_range_can_be_read(helpers, pieces, ranges):
         shutil.rmtree(folder)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=list(HealthCheck))
 @given(pieces=PIECES, cut=st.tuples(st.floats(0, 1), st.floats(0, 1)))
 def test_extents_cover_the_range_and_zero_is_zero(helpers, pieces, cut):
     folder = tempfile.mkdtemp()

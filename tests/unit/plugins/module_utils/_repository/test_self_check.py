@@ -8,6 +8,7 @@ import dataclasses
 
 import pytest
 
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import DiskIOError
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.extent import Extent, Kind
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.memory import MemoryDevice
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write import selfcheck
@@ -37,6 +38,20 @@ class Watched(MemoryDevice):
         for first, last, kind in parts:
             if max(first, offset) < min(last, stop):
                 yield Extent(max(first, offset), min(last, stop) - max(first, offset), kind)
+
+
+class Failing(MemoryDevice):
+    """Each chunk can be read once: then nobody gets any further."""
+
+    def __init__(self, data):
+        super().__init__(data)
+        self.seen = set()
+
+    def readinto(self, offset, buffer):
+        if offset in self.seen:
+            raise DiskIOError("broken", path="disk0")
+        self.seen.add(offset)
+        super().readinto(offset, buffer)
 
 
 @pytest.fixture
@@ -74,6 +89,23 @@ def test_a_wrong_list_is_found_and_everything_is_read(again, data, wrong):
     assert disk.method == "incremental"
     assert disk.reason.startswith(f"everything was read: byte {wrong * CHUNK} ")
     assert made.warnings == (f"disk0.vmdk: {disk.reason}",)
+
+
+def test_who_told_of_changes_hears_of_it_at_once(encrypted, helpers, data):
+    """Before all is read, which may fail."""
+    first = dataclasses.replace(helpers.disk(bytes(data)), change_id=lambda: "before")
+    encrypted.open().back_up([first], helpers.WEB)
+    data[9] ^= 0xFF
+    heard = []
+    disk = dataclasses.replace(
+        helpers.disk(Failing(data)),
+        changes=(Changes("before", lambda: ()),),
+        self_check=10,
+        distrust=heard.append,
+    )
+    with pytest.raises(DiskIOError):
+        encrypted.open().back_up([disk], helpers.WEB)
+    assert heard == ["byte 0 lies in a change that was not listed"]
 
 
 def test_a_right_list_passes(again, data):

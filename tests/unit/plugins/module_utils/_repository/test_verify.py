@@ -281,3 +281,16 @@ def test_a_store_that_is_gone_is_no_damage(rich, monkeypatch):
     monkeypatch.setattr(store, "size", lambda key: store.get("packs/"))
     with pytest.raises(DiskIOError):
         repository.verify(Wish("packs"))
+
+
+def test_a_stray_file_among_tombs_is_a_note_and_hinders_no_backup(either, helpers):
+    data = helpers.content(helpers.CHUNK)
+    either.back_up(data)
+    stray = Path(either.url, "tomb", "notes.txt")
+    stray.parent.mkdir(exist_ok=True)
+    stray.write_bytes(b"whose is this?")
+    verified = either.open().verify(Wish(level="data"))
+    assert verified.ok
+    assert [(f.kind, f.severity) for f in verified.findings] == [("stranger", "note")]
+    again = either.back_up(data + helpers.content(helpers.CHUNK, 1))
+    assert again.warnings == () and again.transfer.bytes_reused == helpers.CHUNK

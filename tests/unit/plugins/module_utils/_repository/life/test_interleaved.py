@@ -84,7 +84,7 @@ def test_whoever_comes_in_between(first, second, for_dead, tmp_path):
     with simulation(3, tmp_path) as clock:
         world, other = prepared(clock)
         with world.told():
-            for operation in itertools.count(2):
+            for operation in itertools.count(2, STEP):
                 with world.trial():
                     came = run_both(world, other, first, second, operation, for_dead)
                     world.check()

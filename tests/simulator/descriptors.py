@@ -52,6 +52,10 @@ class Descriptor:
         return head + "".join(f'{key} = "{value}"\n' for key, value in self.database.items())
 
 
+# What ESXi gives to all disks that nobody has written to yet.
+FRESH_CID = "fffffffe"
+
+
 def new_cid() -> str:
     return f"{secrets.randbelow(0xFFFFFFFE):08x}"
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from .handlers import FILE_GUARDS, handles, mode
+from .redo_files import RedoFile
 
 if TYPE_CHECKING:
     from .server import Request
@@ -82,7 +83,8 @@ def _permitted(simulator: Simulator, request: Request) -> str:
 
 
 def _get(simulator: Simulator, request: Request, file: str) -> None:
-    size = os.path.getsize(file)
+    redo = _redo(simulator, _path(request))
+    size = redo.size if redo else os.path.getsize(file)
     headers = {"Content-Type": "application/octet-stream"}
     start, length, status = 0, size, 200
     if simulator.mode["ranges"]:
@@ -92,7 +94,20 @@ def _get(simulator: Simulator, request: Request, file: str) -> None:
             start, length = wanted
             status = 206
             headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{size}"
-    request.stream(status, _pieces(file, start, length), length, headers)
+    pieces = redo.pieces(start, length) if redo else _pieces(file, start, length)
+    request.stream(status, pieces, length, headers)
+
+
+def _redo(simulator: Simulator, path: str) -> RedoFile | None:
+    """For the data of a delta that is one of the model's."""
+    if not path.endswith(("-sesparse.vmdk", "-delta.vmdk")):
+        return None
+    with simulator.images.lock:
+        try:
+            layer = simulator.images.open(_DATA.sub(".vmdk", path)).top
+        except (OSError, ValueError, KeyError):
+            return None
+        return RedoFile(layer) if layer.parent is not None else None
 
 
 def _range(header: str, size: int) -> tuple[int, int] | None:

@@ -14,7 +14,7 @@ import threading
 import uuid as uuids
 
 from .bitmaps import BLOCK, Bitmap
-from .descriptors import Descriptor, database, new_cid
+from .descriptors import FRESH_CID, Descriptor, database, new_cid
 from .layers import Layer, read_layer
 
 _PATH = re.compile(r"^\[([^]]+)\] ?(.+)$")
@@ -51,7 +51,7 @@ class Images:
             os.makedirs(os.path.dirname(file), exist_ok=True)
             entries = database(size, uuid or new_uuid(), thin)
             extent = os.path.basename(self.file(path)).removesuffix(".vmdk") + "-flat.vmdk"
-            layer = Layer(path, file, Descriptor("vmfs", size, extent, new_cid(), database=entries))
+            layer = Layer(path, file, Descriptor("vmfs", size, extent, FRESH_CID, database=entries))
             layer.remove()
             layer.save()
             self._layers[path] = layer
@@ -109,6 +109,7 @@ class Disk:
         self.images = images
         self.top = top
         self.epoch = 0
+        self.is_reopened = False
         self._changes: dict[int, Bitmap] = {0: Bitmap()}
 
     @property
@@ -140,6 +141,10 @@ class Disk:
     def write(self, offset: int, data: bytes) -> None:
         with self.images.lock:
             self._check(offset, len(data))
+            if self.is_reopened or self.top.descriptor.cid == FRESH_CID:
+                self.is_reopened = False  # the first write after that (TN p.3)
+                self.top.descriptor.cid = new_cid()
+                self.top.save()
             end = offset + len(data)
             for block in _blocks(offset, len(data)):
                 start = block * BLOCK

@@ -29,6 +29,8 @@ class Tasks:
         A Fault that the work raises becomes the task's error.
         """
         task = self._upstream.new_task(*entity, name)
+        if entity[0] == "VirtualMachine":
+            self._post_event(entity[1], task, name)
         threading.Thread(target=self._carry_out, args=(task, work), daemon=True).start()
         return task
 
@@ -40,6 +42,20 @@ class Tasks:
 
     def progress(self, task: str, percent: int) -> None:
         self._upstream.call("UpdateProgress", "Task", task, tag("percentDone", percent))
+
+    def _post_event(self, vm: str, task: str, name: str) -> None:
+        """vCenter notes each task among its events, when it begins; vcsim does not."""
+        info = tag(
+            "info",
+            tag("key", task),
+            tag("task", task, type="Task"),
+            tag("descriptionId", f"VirtualMachine.{name}"),
+            tag("entity", vm, type="VirtualMachine"),
+            tag("state", "running"),
+        )
+        whose = tag("vm", tag("name", vm), tag("vm", vm, type="VirtualMachine"))
+        event = tag("eventToPost", whose, info, xsi="TaskEvent")
+        self._upstream.call("PostEvent", "EventManager", "EventManager", event)
 
     def _carry_out(self, task: str, work: Work) -> None:
         try:

@@ -73,6 +73,19 @@ def test_a_machine_that_is_off_needs_no_stun(here, vm):
     assert change_id(vm)
 
 
+def test_a_machine_that_is_off_may_keep_the_tracking_that_was(here, vm):
+    wait(vm.PowerOffVM_Task())
+    enable(vm)
+    before = change_id(vm)
+    with here.mode(keeps_tracker=True):
+        enable(vm, False)
+        enable(vm)
+        assert change_id(vm) == before
+    enable(vm, False)
+    enable(vm)
+    assert change_id(vm) != before
+
+
 def test_each_disk_gets_its_flag(here):
     vm = here.machine("db01")
     enable(vm)

@@ -176,7 +176,8 @@ def test_consolidation_that_goes_on_after_the_task(here, vm):
     assert len(chain(vm)) == 1
 
 
-def test_quiescing_without_tools(here, vm):
+@pytest.fixture
+def without_tools(vm):
     wait(vm.PowerOffVM_Task())
     wait(vm.PowerOnVM_Task())
     spec = vim.vm.ConfigSpec(
@@ -185,9 +186,19 @@ def test_quiescing_without_tools(here, vm):
         ]
     )
     wait(vm.ReconfigVM_Task(spec))
-    with pytest.raises(vim.fault.ApplicationQuiesceFault):
-        wait(vm.CreateSnapshot_Task("a", "", False, True))
-    assert vm.snapshot is None
+    return vm
+
+
+def test_quiescing_without_tools_is_ignored(here, without_tools):
+    with here.mode(quiesce_fault="ApplicationQuiesceFault"):
+        wait(without_tools.CreateSnapshot_Task("a", "", False, True))
+    assert without_tools.snapshot is not None
+
+
+def test_quiescing_without_tools_fails_on_other_builds(here, without_tools):
+    with here.mode(strict_quiesce=True), pytest.raises(vim.fault.ApplicationQuiesceFault):
+        wait(without_tools.CreateSnapshot_Task("a", "", False, True))
+    assert without_tools.snapshot is None
 
 
 def test_quiescing_with_tools(vm):
@@ -232,3 +243,25 @@ def test_an_independent_disk_stays_as_it_is(here, vm):
     wait(vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[edit])))
     snapshot(vm)
     assert len(chain(vm)) == 1
+
+
+def events(here, vm):
+    """Of tasks of a machine, by the keys of the tasks."""
+    spec = vim.event.EventFilterSpec
+    wanted = spec(entity=spec.ByEntity(entity=vm, recursion="self"), eventTypeId=["TaskEvent"])
+    collector = here.content.eventManager.CreateCollectorForEvents(wanted)
+    found = collector.ReadNextEvents(100)
+    collector.DestroyCollector()
+    return {event.info.key: event for event in found}
+
+
+def test_each_task_is_among_the_events(here, vm):
+    task = vm.CreateSnapshot_Task("a", "", False, False)
+    wait(task)
+    assert events(here, vm)[task._moId].info.entity == vm
+
+
+def test_events_are_forgotten_before_tasks(here, vm):
+    snapshot(vm)
+    with here.mode(forget_events=True):
+        assert events(here, vm) == {}

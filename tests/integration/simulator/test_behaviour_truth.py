@@ -21,6 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from ansible_collections.vdisk.lifecycle.tests.examples import examples
 from ansible_collections.vdisk.lifecycle.tests.simulator.clients import (
     areas,
     chain,
@@ -188,4 +189,4 @@ def test_what_a_disk_held_at_each_snapshot(start_vcenter):
 
 @pytest.mark.slow
 def test_what_a_disk_held_at_each_snapshot_for_longer(start_vcenter):
-    _run(300, 10, 25)
+    _run(300, examples(10), 25)

@@ -215,6 +215,23 @@ class TestMerging:
 
 
 class TestFiles:
+    def test_all_fresh_disks_have_one_content_id_until_they_are_written_to(self, images):
+        disk = images.create(PATH, SIZE)
+        file = Path(images.file(PATH))
+        assert "\nCID=fffffffe\n" in file.read_text(encoding="utf-8")
+        disk.write(5, b"data")
+        assert "\nCID=fffffffe\n" not in file.read_text(encoding="utf-8")
+
+    def test_the_first_write_after_a_start_changes_the_content_id(self, images):
+        disk = images.create(PATH, SIZE)
+        disk.write(5, b"data")
+        first = disk.top.descriptor.cid
+        disk.write(5, b"more")
+        assert disk.top.descriptor.cid == first
+        disk.is_reopened = True
+        disk.write(5, b"more")
+        assert disk.top.descriptor.cid != first
+
     def test_descriptors_name_their_parents(self, images):
         disk = images.create(PATH, SIZE)
         disk.freeze("[ds] vm/vm-000001.vmdk")

@@ -95,8 +95,11 @@ def _collapse(simulator: Simulator, target: Machine, key: int, live: Disk) -> bo
 
 
 def _superfluous(target: Machine, key: int, live: Disk) -> Layer | None:
-    """A layer that is neither a snapshot's nor the live one, and does not fork into two of ours."""
-    layers = _layers(target, key, live)
+    """A layer that is neither a snapshot's nor the live one, and does not fork into two of ours.
+
+    What a linked clone stands on is another machine's.
+    """
+    layers = [each for each in _layers(target, key, live) if each not in target.inherited]
     needed = [live.top, *(frozen.layer for frozen in target.frozen(key))]
     for layer in layers:
         children = live.images.children(layer)

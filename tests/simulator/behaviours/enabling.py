@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 # Since 6.5 enabling under a snapshot raises nothing and under-reports (Backup Exec 100033481).
 mode("silent_loss", True)
+# Off and on again while the machine is off: the old tracking goes on. Nobody has shown that it does
+# not, where nothing stuns the machine.
+mode("keeps_tracker", False)
 
 _BUS = {"SATA": "sata", "AHCI": "sata", "NVME": "nvme", "IDE": "ide"}
 
@@ -54,6 +57,8 @@ def applied(
 
 def _switch(simulator: Simulator, target: Machine, disk: VirtualDisk, on: bool) -> None:
     loses = bool(simulator.mode["silent_loss"])
+    if not on and simulator.mode["keeps_tracker"] and not target.is_on:
+        return
     if not on:
         target.pending.pop(disk.key, None)
         target.tracking.pop(disk.key, None)

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 from ..handlers import mode, reports
 from ..images import Disk
 from ..soap import XSI_TYPE, Fault, tag
-from . import content
+from . import content, guesttree
 from .devices import VirtualDisk, disks_of, put
 from .locks import cannot_open, holders_of
 from .machines import Machine, Machines
@@ -74,7 +74,7 @@ def _refuse_file(simulator: Simulator, target: Machine, disk: VirtualDisk) -> No
         frozen = holder.disk.path != disk.path
         if not frozen and holder.id != target.id and disk.multi_writer and holder.disk.multi_writer:
             continue  # both say that others may write to it
-        if frozen or holder.id == target.id or holder.is_on or target.is_on:
+        if frozen or holder.id == target.id or holder.is_on:
             raise cannot_open(disk.path)
 
 
@@ -111,6 +111,7 @@ def added(simulator: Simulator, target: Machine, disk: VirtualDisk, change: Elem
         disk.change_id = kept.change_id
     if disk.mode.endswith("nonpersistent") and target.is_on:
         make_redo(simulator, target, disk)
+    guesttree.appeared(simulator, target, disk)
 
 
 def _create(simulator: Simulator, disk: VirtualDisk, change: Element) -> None:
@@ -131,6 +132,7 @@ def _create(simulator: Simulator, disk: VirtualDisk, change: Element) -> None:
 
 
 def removed(simulator: Simulator, target: Machine, disk: VirtualDisk, *, destroy: bool) -> None:
+    guesttree.vanished(simulator, target, disk)
     drop_redo(simulator, target, disk)
     if simulator.mode["reattach_keeps_ids"] and disk.key in target.tracking:
         target.detached[disk.path] = target.tracking[disk.key]

@@ -5,7 +5,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
+import itertools
+import ssl
 import threading
 import time
 import uuid
@@ -25,6 +28,10 @@ if TYPE_CHECKING:
 
 mode("lease_timeout", 300.0)  # seconds without progress (vsphere.md 5)
 mode("nfc_host", "")  # "*": the client has to put in the host it speaks to, as hosts themselves say
+mode("nfc_thumbprint", "")  # the server's own where it is empty
+mode("nfc_cut", 0)  # bytes of a disk after which the connection breaks
+mode("nfc_junk", 0)  # bytes that are sent behind the end of a disk
+mode("lease_fault", "")  # a lease ends with this fault instead of getting ready
 
 
 @dataclasses.dataclass
@@ -41,7 +48,7 @@ class File:
 
 class Lease:
     def __init__(self, simulator: Simulator, kind: str, entity: str, files: list[File]) -> None:
-        self._simulator = simulator
+        self.simulator = simulator
         self.id = f"session[{uuid.uuid4()}]{uuid.uuid4()}"
         self.kind, self.entity, self.files = kind, entity, files
         self.state = "initializing"
@@ -51,7 +58,10 @@ class Lease:
         self._lock = threading.RLock()
 
     def ready(self) -> None:
-        readers = self._simulator.part(Readers).reading
+        if fault := self.simulator.mode["lease_fault"]:
+            self.fail(Fault(fault, "The lease could not be had."))
+            return
+        readers = self.simulator.part(Readers).reading
         readers[f"lease {self.id}"] = {
             layer.path for file in self.files for layer in file.disk.layers
         }
@@ -74,14 +84,14 @@ class Lease:
             if self.state in ("done", "error"):
                 return
             self._become(state, **more)
-        self._simulator.part(Readers).reading.pop(f"lease {self.id}", None)
+        self.simulator.part(Readers).reading.pop(f"lease {self.id}", None)
         if state == "error" and self.kind == "import" and self.entity:
-            carry_out(self._simulator, "Destroy_Task", "VirtualMachine", self.entity)
+            carry_out(self.simulator, "Destroy_Task", "VirtualMachine", self.entity)
 
     def _become(self, state: str, **more: Xml) -> None:
         self.state = state
         changes = {"state": tag("val", state, xsi="HttpNfcLeaseState"), **more}
-        self._simulator.upstream.set("HttpNfcLease", self.id, changes)
+        self.simulator.upstream.set("HttpNfcLease", self.id, changes)
 
     def _watch(self) -> None:
         while self.state == "ready":
@@ -92,15 +102,18 @@ class Lease:
             time.sleep(min(left, 0.2))
 
     def _info(self) -> Xml:
-        host, port = self._simulator.address
-        host = self._simulator.mode["nfc_host"] or host
+        address, port = self.simulator.address
+        host = self.simulator.mode["nfc_host"] or address
         urls = [
             tag(
                 "deviceUrl",
                 tag("key", f"/{self.entity}/{file.place}"),
                 tag("importKey", f"/{file.machine}/{file.place}"),
                 tag("url", f"https://{host}:{port}/nfc/{self.token}/{file.name}"),
-                tag("sslThumbprint", ""),
+                tag(
+                    "sslThumbprint",
+                    self.simulator.mode["nfc_thumbprint"] or _thumbprint(address, port),
+                ),
                 tag("disk", True),
                 tag("targetId", file.name),
             )
@@ -120,6 +133,14 @@ class Lease:
     def token(self) -> str:
         """Who knows it may read: there is no other authentication on these addresses."""
         return self.id.rpartition("]")[2]
+
+
+@functools.cache
+def _thumbprint(host: str, port: int) -> str:
+    """SHA-1 of the certificate, as vCenter tells it."""
+    shown = ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate((host, port)))
+    digits = hashlib.sha1(shown).hexdigest().upper()
+    return ":".join(digits[at : at + 2] for at in range(0, len(digits), 2))
 
 
 class Leases:
@@ -213,9 +234,15 @@ def transfer(simulator: Simulator, request: Request) -> None:
 def _counted(lease: Lease, file: File, pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Ends in the middle when the lease does."""
     digest, size = hashlib.sha1(), 0
-    for piece in pieces:
+    cut = lease.simulator.mode["nfc_cut"]
+    junk = b"!" * lease.simulator.mode["nfc_junk"]
+    for piece in itertools.chain(pieces, [junk]):
         if lease.state != "ready":
             raise ConnectionError(f"the lease is {lease.state}")
+        if cut and size + len(piece) > cut:
+            if cut > size:
+                yield piece[: cut - size]
+            raise ConnectionError("cut, as the mode says")
         if piece:
             digest.update(piece)
             size += len(piece)

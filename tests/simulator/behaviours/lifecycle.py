@@ -93,6 +93,7 @@ def _fill_clone(
         if disk.key in frozen:
             image = Disk(simulator.images, frozen[disk.key].layer)
         if linked and disk.key in frozen:
+            clone.inherited += image.layers
             chain = [layer.path for layer in reversed(image.layers)]
             image.freeze(disk.path)
             disk.rechain([disk.path, *chain])

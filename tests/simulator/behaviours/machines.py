@@ -57,6 +57,7 @@ class Machine:
         self.snapshots: dict[str, dict[int, Frozen]] = {}
         self.state_files: dict[str, str] = {}  # the .vmsn of each snapshot
         self.orphans: dict[int, list[Layer]] = {}  # layers whose snapshot is gone
+        self.inherited: list[Layer] = []  # another machine's, on which a linked clone stands
         self.redo: dict[int, str] = {}  # path of the redo log of each nonpersistent disk
 
     def text(self, path: str) -> str:

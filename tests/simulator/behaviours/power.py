@@ -36,6 +36,9 @@ def power(simulator: Simulator, call: Call) -> Reply:
             arguments = [markup(each) for each in call.body if each.tag != "_this"]
             carry_out(simulator, call.method, "VirtualMachine", target.id, *arguments)
             _restack(simulator, target, call.method)
+            if call.method == "PowerOnVM_Task":
+                for disk in target.disks():
+                    target.image(disk).is_reopened = True
 
     entity = ("VirtualMachine", call.id)
     return task_reply(call, simulator.tasks.run(entity, call.method, work))

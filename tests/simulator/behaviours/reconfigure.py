@@ -41,6 +41,9 @@ def changed(simulator: Simulator, target: Machine, change: str) -> None:
 
 def apply(simulator: Simulator, target: Machine, spec: Element) -> None:
     with simulator.part(Machines).attaching, target.lock:
+        seen = spec.findtext("changeVersion")
+        if seen and seen != target.text("config.changeVersion"):
+            raise Fault("ConcurrentAccess", "The object was changed by somebody else meanwhile.")
         _reconfigure(simulator, target, spec)
 
 

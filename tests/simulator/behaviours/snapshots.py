@@ -24,6 +24,8 @@ mode("stun", 0.0)  # seconds that the guest stands still at a snapshot
 mode(
     "quiesce_fault", ""
 )  # the fault of quiesced snapshots: ApplicationQuiesceFault, FilesystemQuiesceFault
+mode("strict_quiesce", False)  # who cannot be quiesced gets no snapshot, as some builds have it
+mode("redo_format", "seSparse")  # or vmfsSparse, as on VMFS 5 and NFS
 mode("stale_ctk", False)  # a -ctk.vmdk of a dead snapshot is in the way (open-vm-tools#27)
 
 
@@ -46,12 +48,16 @@ def _refuse(simulator: Simulator, target: Machine, call: Call) -> None:
     if simulator.mode["stale_ctk"]:
         raise Fault("FileAlreadyExists", "A change tracking file is there already.")
     wanted = call.text("quiesce") == "true" or call.body.find("quiesceSpec") is not None
-    if wanted and target.is_on:
-        fault = simulator.mode["quiesce_fault"]
-        if target.text("guest.toolsRunningStatus") != "guestToolsRunning":
-            fault = "ApplicationQuiesceFault"  # vsphere.md 2: tools-less VM + quiesce
-        if fault:
-            raise Fault(fault, "An error occurred while quiescing the virtual machine.")
+    fault = simulator.mode["quiesce_fault"] if _listens(target) else ""
+    if target.is_on and not _listens(target) and simulator.mode["strict_quiesce"]:
+        fault = "ApplicationQuiesceFault"
+    if wanted and fault:
+        raise Fault(fault, "An error occurred while quiescing the virtual machine.")
+
+
+def _listens(target: Machine) -> bool:
+    """Without, the flag is ignored (API reference, CreateSnapshot_Task)."""
+    return target.is_on and target.text("guest.toolsRunningStatus") == "guestToolsRunning"
 
 
 def _create(simulator: Simulator, target: Machine, call: Call) -> str:
@@ -68,7 +74,7 @@ def _create(simulator: Simulator, target: Machine, call: Call) -> str:
     with simulator.images.lock:
         for disk in disks:
             child = free_path(simulator.images, disk.path)
-            frozen[disk.key].disk.freeze(child)
+            frozen[disk.key].disk.freeze(child, simulator.mode["redo_format"])
             disk.rechain([child, *disk.chain()])
     target.state_files[snapshot] = _state_file(simulator, target)
     target.snapshots[snapshot] = frozen

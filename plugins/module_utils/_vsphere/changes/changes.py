@@ -1,7 +1,20 @@
 # Copyright (c) 2026 the vdisk.lifecycle authors
 # SPDX-License-Identifier: BSD-2-Clause
 # Private to vdisk.lifecycle: not an API for other collections.
-"""What changed on the disks of a VM since an earlier snapshot, or why all must be read."""
+"""What changed on the disks of a VM since an earlier snapshot, or why all must be read.
+
+A backup asks in this order:
+
+1. tracking.prepare_tracking(), with the marks of the last restore point, while no snapshot of ours
+   is there. A reason that it returns is worth a warning: then all is read.
+2. snapshots.snapshot(), and in its block Tracker(). `unprotected` is to be told.
+3. For each of `marks`: changes(), with the mark of the same disk in the restore point that the rest
+   of its content is taken from, or None.
+4. Where `extents` is None all is read, and proof.judged() gives the mark to record; it is told what
+   differs from that restore point. Else the extents are read, and `mark` is recorded.
+
+A mark is recorded only beside content that is complete.
+"""
 
 from __future__ import annotations
 
@@ -74,9 +87,11 @@ class Tracker:
         reason = _doubt(before, now, self._past)
         if reason is not None:
             return Changes(now.following(before), None, reason)
-        mark = dataclasses.replace(now, proved=True)
-        found = _asked(mark, ALLOCATED, self._query(now), self._running(now))
-        return dataclasses.replace(found, claimed=None)  # nothing is said of changes
+        found = _asked(now.following(before), ALLOCATED, self._query(now), self._running(now))
+        if found.extents is None:
+            return found
+        mark = dataclasses.replace(found.mark, proved=True)
+        return Changes(mark, found.extents)  # nothing is said of changes
 
     def _past(self, before: DiskMark) -> str | None:
         return broken(self._session, self._vm, before)

@@ -21,9 +21,9 @@ def judged(changes: Changes, differing: Iterable[Extent]) -> DiskMark:
     """The mark to record once all of the disk was read.
 
     differing: the chunks that differ from the earlier state, each by itself. The mark is `proved`
-    if vCenter named them all; `untracked` if it missed one: then tracking must be reset
-    (tracking.reset_tracking), and the operator told. Where nothing differs, or vCenter names most
-    of the disk, nothing is proved.
+    if vCenter named them all; `untracked` and `blind` if it missed one: then the operator is to be
+    told, and tracking begins anew at the next backup (tracking.prepare_tracking). Where nothing
+    differs, or vCenter names most of the disk, nothing is proved.
     """
     if changes.claimed is None:
         return changes.mark
@@ -31,7 +31,7 @@ def judged(changes: Changes, differing: Iterable[Extent]) -> DiskMark:
     missed = _missed(chunks, changes.claimed)
     if missed is not None:
         reason = f"changed block tracking missed a change at byte {missed.offset}"
-        return dataclasses.replace(changes.mark, proved=False, untracked=reason)
+        return dataclasses.replace(changes.mark, proved=False, untracked=reason, blind=True)
     # Who names most of the disk, as a new tracker may, is right whatever has changed.
     could_err = 2 * sum(run.length for run in changes.claimed) <= changes.mark.capacity
     proved = changes.mark.proved or (bool(chunks) and could_err)

@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import typing as t
 
+from ..._device.errors import DiskError
 from ..connection import libraries, tasks
 from ..connection.collect import properties
+from ..connection.errors import fault_name
+from ..machine.frozen import running_trackers
 from ..machine.tree import all_snapshots
 from ..snapshots.quiesce import CRASH_CONSISTENT
 from ..snapshots.snapshots import snapshot
 
 if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from ..connection.session import Session
+    from ..machine.marks import DiskMark
     from ..snapshots.journal import Journal
     from ..snapshots.preflight import Limits
     from ..snapshots.removal import Patience
@@ -28,6 +34,38 @@ _VM = (
     "runtime.consolidationNeeded",
     "runtime.powerState",
 )
+
+
+def prepare_tracking(
+    session: Session,
+    vm: t.Any,
+    journal: Journal,
+    earlier: Iterable[DiskMark],
+    *,
+    limits: Limits | None = None,
+    patience: Patience | None = None,
+) -> str | None:
+    """Before the snapshot of a backup: on, and begun anew where the last restore point, of which
+    `earlier` are the marks, found it blind. None, or the reason why all has to be read.
+
+    Raises DiskError where vCenter is gone, or a snapshot of ours stays.
+    """
+    running = running_trackers(session, vm)
+    # A disk that is tracked by nobody, or of which that is not told, counts as still blind.
+    blind = {mark.key: (None, mark.tracker) for mark in earlier if mark.blind}
+    still = any(key in running and running[key] in ids for key, ids in blind.items())
+    turn = reset_tracking if still else enable_tracking
+    try:
+        return turn(session, vm, journal, limits=limits, patience=patience)
+    except DiskError as error:
+        if fault_name(error) is None or _has_left(journal, vm):
+            raise
+        return f"changed block tracking cannot be switched on: {error}"
+
+
+def _has_left(journal: Journal, vm: t.Any) -> bool:
+    """Whether a snapshot of ours may still be there."""
+    return any(entry.facts.get("vm") == vm._moId for entry in journal.open_entries())
 
 
 def why_not_now(of_vm: dict[str, t.Any]) -> str | None:
@@ -62,6 +100,22 @@ def enable_tracking(
     return None
 
 
+def enable_anew(
+    session: Session, vm: t.Any, journal: Journal, before: Mapping[int, str | None]
+) -> str | None:
+    """As enable_tracking(), for a VM that was written to behind the back of its tracking, which is
+    off since; `before` are the trackers of that time. One that goes on saw nothing of it."""
+    reason = enable_tracking(session, vm, journal)
+    if reason is not None or not _go_on(before, running_trackers(session, vm)):
+        return reason
+    of_vm = properties(session, vm, _VM)
+    _turn(session, vm, journal, of_vm, on=False, limits=None, patience=None)
+    return (
+        "vSphere goes on with the old one, which has missed what was written; let the next backup"
+        " be a full one (mode: full)"
+    )
+
+
 def reset_tracking(
     session: Session,
     vm: t.Any,
@@ -78,9 +132,18 @@ def reset_tracking(
     reason = why_not_now({**of_vm, _ENABLED: False})
     if reason is not None:
         return reason
+    before = running_trackers(session, vm)
     if of_vm.get(_ENABLED):
         _turn(session, vm, journal, of_vm, on=False, limits=limits, patience=patience)
-    return enable_tracking(session, vm, journal, limits=limits, patience=patience)
+    reason = enable_tracking(session, vm, journal, limits=limits, patience=patience)
+    if reason is None and _go_on(before, running_trackers(session, vm)):
+        return "vSphere accepted that tracking begins anew, and the old one goes on"
+    return reason
+
+
+def _go_on(before: Mapping[int, str | None], after: Mapping[int, str | None]) -> bool:
+    """Whether any tracker is still the same."""
+    return any(old and after.get(key) == old for key, old in before.items())
 
 
 def _turn(

@@ -55,6 +55,7 @@ def from_options(options: Mapping[str, t.Any]) -> VCenter:
             f"for a vCenter or ESXi host, the option {' and '.join(missing)} must be given",
             hint=f"Give it in the task, in module_defaults, or in the environment ({variables}).",
         )
+    _refuse_secrets(options.get("proxy_host") or "", "proxy_host")
     fields = {field.name for field in dataclasses.fields(VCenter)}
     given = {name: options[name] for name in fields & options.keys() if options[name] is not None}
     given["hostname"], given["port"] = host_and_port(options["hostname"], given.get("port", HTTPS))
@@ -66,11 +67,8 @@ def host_and_port(text: str, port: int = HTTPS) -> tuple[str, int]:
 
     Raises InvalidRequest.
     """
-    if "@" in text:  # first, and without a word of it: what goes wrong below quotes the text
-        raise InvalidRequest(
-            "the option hostname must not hold a user or a password",
-            hint="Give them in the options username and password.",
-        )
+    # First, and without a word of it: what goes wrong below quotes the text.
+    _refuse_secrets(text, "hostname", "Give them in the options username and password.")
     try:
         url = urllib.parse.urlsplit(text if "://" in text else f"https://{bracketed(text.strip())}")
         host, own_port = url.hostname, url.port
@@ -89,6 +87,13 @@ def bracketed(host: str) -> str:
     """As it stands in a URL: an IPv6 address has brackets there."""
     is_bare = host.count(":") > 1 and not host.startswith("[")
     return f"[{host}]" if is_bare else host
+
+
+def _refuse_secrets(
+    text: str, option: str, hint: str = "Proxies that ask for a password cannot be used."
+) -> None:
+    if "@" in text:
+        raise InvalidRequest(f"the option {option} must not hold a user or a password", hint=hint)
 
 
 def _not_a_host(text: str, reason: str) -> InvalidRequest:

@@ -21,10 +21,11 @@ if t.TYPE_CHECKING:
 # `task.info` as a whole does not do: of a virtual disk's task it names an entity that pyVmomi
 # refuses, as it is no ManagedEntity.
 PATHS = ("info.state", "info.error", "info.result", "info.progress")
+ENDED = ("success", "error")
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # seconds
 AFTER_CANCEL = 60.0  # seconds
-# Seconds in which nothing but "running" is heard of a task. One percent of the largest disk takes
-# some hours on slow storage, and the merging of a snapshot may stay at 99 % for as long.
+# Seconds in which a task stays in the queue, or at the same percentage. One percent of the largest
+# disk takes some hours on slow storage, and the merging of a snapshot may stay at 99 % for as long.
 PATIENCE = 12 * 3600.0
 
 
@@ -37,7 +38,7 @@ def wait(
     progress: Callable[[int], None] | None = None,
 ) -> t.Any:
     """The result of a task. `progress` hears percentages; an interrupt cancels the task, and so
-    does the end of PATIENCE.
+    does the end of PATIENCE. One that runs and never tells percentages is waited for.
 
     Raises DiskError.
     """
@@ -87,6 +88,8 @@ class _Watch:
         self.done: int | None = None
 
     def look(self, state: str | None, done: int | None) -> None:
+        if done is None:  # not told this time: no news
+            done = self.done
         if (state, done) != (self.state, self.done):
             self._moved = time.monotonic()
         if self._progress is not None and done is not None and done != self.done:
@@ -95,7 +98,8 @@ class _Watch:
 
     @property
     def is_stuck(self) -> bool:
-        return time.monotonic() - self._moved > PATIENCE
+        tells = self.done is not None or self.state == "queued"
+        return tells and time.monotonic() - self._moved > PATIENCE
 
 
 def _stuck(
@@ -116,6 +120,13 @@ def _stuck(
     )
 
 
+def has_ended(session: Session, task: t.Any) -> bool:
+    """Whether it is certain that a task does nothing any more."""
+    with contextlib.suppress(DiskError):
+        return properties(session, task, ("info.state",)).get("info.state") in ENDED
+    return False
+
+
 def _untold(session: Session, task: t.Any, what: str, target: str | None) -> VSphereFault:
     return VSphereFault(
         f"cannot {what} at {session.vcenter.hostname}: vCenter does not tell how the task"
@@ -132,7 +143,6 @@ def _cancel(session: Session, task: t.Any) -> None:
         session.call(task.CancelTask, "cancel a task")
         deadline = time.monotonic() + AFTER_CANCEL
         while time.monotonic() < deadline:
-            info = properties(session, task, ("info.state",))
-            if info.get("info.state") in ("success", "error"):
+            if has_ended(session, task):
                 return
             time.sleep(LONGEST_PAUSE)

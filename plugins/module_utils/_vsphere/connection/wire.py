@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import os
 import ssl
@@ -20,6 +21,7 @@ CONNECT_TIMEOUT = 30.0  # seconds
 # Between two bytes of an answer. vCenter may think for minutes about changed areas of a large disk.
 ANSWER_TIMEOUT = 300.0
 PROXY_PORT = 80
+_TRUST = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 class Connection(http.client.HTTPSConnection):
@@ -64,12 +66,17 @@ def ssl_context(*, validate_certs: bool) -> ssl.SSLContext:
 
     OpenSSL itself heeds SSL_CERT_FILE and SSL_CERT_DIR. Raises InvalidRequest.
     """
+    bundle, *others = (os.environ.get(name) for name in _TRUST)
+    return _context(validate_certs, bundle, *others)
+
+
+@functools.lru_cache(maxsize=8)  # reading what a system trusts takes longer than a request
+def _context(validate_certs: bool, bundle: str | None, *_others: str | None) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if not validate_certs:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         return context
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE")
     if bundle and (trouble := _load(context, bundle)):
         raise InvalidRequest(
             "the certificates that the environment names in REQUESTS_CA_BUNDLE cannot be had",

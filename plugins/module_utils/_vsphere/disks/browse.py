@@ -42,11 +42,18 @@ def find_disks(session: Session, place: Place, patterns: t.Sequence[str]) -> dic
             fileType=True, fileSize=True, modification=True, fileOwner=False
         ),
     )
-    found = _search(session, place, spec)
+    found = _search(session, place, spec) or ()
     return {each.path: _found(each) for each in found if str(each.path).lower().endswith(".vmdk")}
 
 
-def _search(session: Session, place: Place, spec: t.Any) -> t.Sequence[t.Any]:
+def has_folder(session: Session, place: Place) -> bool:
+    """Whether the folder of `place` is there. Raises DiskError."""
+    spec = libraries.vim().host.DatastoreBrowser.SearchSpec(matchPattern=[place.path.name])
+    return _search(session, place, spec) is not None
+
+
+def _search(session: Session, place: Place, spec: t.Any) -> t.Sequence[t.Any] | None:
+    """None where there is no folder."""
     folder, what = place.path.folder, "list the folder"
     browser = session.read(lambda: place.datastore.browser, what, folder)
     try:
@@ -54,7 +61,7 @@ def _search(session: Session, place: Place, spec: t.Any) -> t.Sequence[t.Any]:
         result = wait(session, task, what, folder)
     except DiskNotFound as error:
         if fault_name(error) == "FileNotFound":
-            return ()
+            return None
         raise
     files: t.Sequence[t.Any] = result.file or ()
     return files

@@ -13,6 +13,7 @@ from ..connection import libraries
 from ..connection.collect import properties
 from ..connection.errors import fault_name
 from ..connection.tasks import wait
+from .browse import has_folder
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,12 +154,15 @@ class VirtualDisks:
         )
 
     def make_folder(self, place: Place) -> None:
-        """The folder of a disk with all above it, where it is missing."""
+        """The folder of a disk with all above it, where it is missing. Those at the top of vSAN
+        and vVols need the privilege Datastore.Config, so they are asked for only where they are
+        missing."""
         top, *below = place.path.file.split("/")[:-1] or [""]
-        if not top:
+        if not top or has_folder(self._session, place):
             return
         makes_top = keeps_objects(self._session, place)
-        if makes_top:
+        in_top = place.path._replace(file=f"{top}/{place.path.name}")
+        if makes_top and not (below and has_folder(self._session, place.at(in_top))):
             manager = self._session.content.datastoreNamespaceManager
             self._make(lambda: manager.CreateDirectory(place.datastore, top), place)
         if below or not makes_top:

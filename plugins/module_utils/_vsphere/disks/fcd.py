@@ -95,9 +95,20 @@ def find_first_class(session: Session, datastore: t.Any, name: str) -> FirstClas
     for known in ids:
         if known.lower() == name.lower():
             return look_up(session, datastore, known)
+    sick: list[DiskError] = []
+
+    def ask(known: str) -> FirstClassDisk | None:
+        try:
+            return look_up(session, datastore, known)
+        except DiskError as error:
+            sick.append(error)
+            return None
+
     with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
-        disks = list(pool.map(lambda known: look_up(session, datastore, known), ids))
+        disks = list(pool.map(ask, ids))
     found = [disk for disk in disks if disk is not None and disk.name == name]
+    if sick and not found:  # it may be the one that is meant
+        raise sick[0]
     if len(found) > 1:
         raise InvalidRequest(
             f"several first-class disks have the name {name}",
@@ -258,9 +269,15 @@ def _label(disk: FirstClassDisk) -> str:
     return f"fcd:{disk.name} ({disk.path})"
 
 
+def are_known(session: Session) -> bool:
+    """Whether the server manages first-class disks: a vCenter does, a single host does not."""
+    kind = libraries.vim().vslm.vcenter.VStorageObjectManager
+    return isinstance(session.content.vStorageObjectManager, kind)
+
+
 def _manager(session: Session) -> t.Any:
     manager = session.content.vStorageObjectManager
-    if not isinstance(manager, libraries.vim().vslm.vcenter.VStorageObjectManager):
+    if not are_known(session):
         raise UnsupportedDisk(
             "this server manages no first-class disks",
             path=session.vcenter.hostname,

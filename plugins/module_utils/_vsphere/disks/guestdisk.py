@@ -9,6 +9,7 @@ where the virtual machine has disk.EnableUUID set.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ from ..machine.uuids import UUID, plain_uuid
 
 _SECTOR = 512  # the unit of /sys/block/*/size, whatever the disk's own sectors are
 _PAUSE = 0.2  # seconds between two looks
+_RESCAN = 3.0  # seconds between two requests to look, which also go to storage networks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,14 +42,16 @@ def wait_for_disk(uuid: str, *, seconds: float, sys: str = "/sys", dev: str = "/
 
     Raises DiskNotFound after so many seconds, DiskInUse where somebody has taken the disk.
     """
-    end = time.monotonic() + seconds
+    end, asked = time.monotonic() + seconds, 0.0
     while True:
         try:
             return find_disk(uuid, sys=sys, dev=dev)
         except DiskNotFound:
             if time.monotonic() >= end:
                 raise
-        _rescan(sys)
+        if time.monotonic() - asked >= _RESCAN:
+            asked = time.monotonic()
+            _rescan(sys)
         time.sleep(_PAUSE)
 
 
@@ -58,7 +62,7 @@ def find_disk(uuid: str, *, sys: str = "/sys", dev: str = "/dev") -> GuestDisk:
     if not found:
         raise DiskNotFound(
             "no disk of this host has that uuid",
-            found=", ".join(filter(None, map(_uuid_of, _blocks(sys)))) or "no disk with a uuid",
+            found=", ".join(disks_with_uuids(sys)) or "no disk with a uuid",
             expected=digits,
             hint="Is the disk attached to this virtual machine, and was it started with "
             "disk.EnableUUID = TRUE?",
@@ -83,6 +87,21 @@ def require_unused(disk: GuestDisk) -> None:
             hint="Keep LVM, multipath and RAID off disks that are only passing through (such as "
             "with global_filter in lvm.conf and find_multipaths in multipath.conf).",
         )
+
+
+def disks_with_uuids(sys: str) -> list[str]:
+    """The uuids of all disks of this host that have one, 32 digits each."""
+    return list(filter(None, map(_uuid_of, _blocks(sys))))
+
+
+def let_go(disk: GuestDisk, uuid: str, *, sys: str = "/sys") -> None:
+    """Have the guest forget a disk before it is taken away from under it; for as long as that is
+    open, its name means no other disk. Where the guest refuses, it will learn of it all the same.
+    """
+    block = Path(sys, "block", Path(disk.path).name)
+    if _uuid_of(block) == plain_uuid(uuid):
+        with contextlib.suppress(OSError):
+            (block / "device" / "delete").write_text("1", encoding="ascii")
 
 
 def _blocks(sys: str) -> list[Path]:

@@ -78,6 +78,14 @@ def parse_disk(text: str) -> ManagedPath:
     return ManagedPath(found["datastore"].strip(), "/".join(parts))
 
 
+def parse_file(text: str) -> ManagedPath:
+    """`[datastore] folder/file`, as vSphere says it. Raises BadReference."""
+    found = _PATH.fullmatch(text)
+    if found is None:
+        raise _bad(text, "is no path on a datastore")
+    return ManagedPath(found["datastore"], found["file"])
+
+
 @dataclasses.dataclass(frozen=True)
 class Place:
     """A path, and the objects that the API wants with it. `volumes` are the names that ESXi has

@@ -11,7 +11,8 @@ import typing as t
 from ..._device.errors import ObjectNotFound
 from ..connection import libraries
 from ..connection.collect import collect
-from .places import Place, Places, matcher, nothing, plain, read_places
+from ..connection.names import plain
+from .places import Place, Places, matcher, nothing, read_places
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -12,7 +12,8 @@ from ..._device.errors import InvalidRequest, ObjectNotFound
 from ..connection import libraries
 from ..connection.collect import collect, properties
 from ..connection.datacenters import is_meant
-from .places import plain, read_places
+from ..connection.names import plain
+from .places import read_places
 
 if t.TYPE_CHECKING:
     from ..connection.session import Session

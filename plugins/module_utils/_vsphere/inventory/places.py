@@ -12,6 +12,7 @@ import typing as t
 from ..._device.errors import ObjectNotFound
 from ..connection import libraries
 from ..connection.collect import collect_kinds
+from ..connection.names import plain
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -129,14 +130,6 @@ def matcher(pattern: str) -> t.Callable[[str], bool]:
     parts = ({"*": ".*", "?": "."}.get(character) or re.escape(character) for character in pattern)
     compiled = re.compile("".join(parts), re.DOTALL)
     return lambda text: compiled.fullmatch(text) is not None
-
-
-def plain(name: str) -> str:
-    """vCenter keeps a slash, a backslash and a percent sign in names as in URLs."""
-    return re.sub("%(2f|5c|25)", lambda found: _PLAIN[found[1].lower()], name, flags=re.IGNORECASE)
-
-
-_PLAIN = {"2f": "/", "5c": "\\", "25": "%"}
 
 
 def _listing(what: str) -> tuple[str, ...]:

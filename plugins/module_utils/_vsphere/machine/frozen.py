@@ -56,11 +56,14 @@ def frozen_disks(session: Session, vm: t.Any, snapshot: t.Any, task: str) -> Fro
 
 def running_tracker(session: Session, vm: t.Any, key: int) -> str | None:
     """Who tracks the changes of a disk now; None if nobody does. Raises DiskError."""
+    return running_trackers(session, vm).get(key)
+
+
+def running_trackers(session: Session, vm: t.Any) -> dict[int, str | None]:
+    """The same for all disks of a VM, by their keys. Raises DiskError."""
     path = "config.hardware.device"
-    for disk in disks_of(properties(session, vm, (path,)).get(path, ())):
-        if disk.key == key:
-            return tracker_of(getattr(disk.backing, "changeId", None) or None)
-    return None
+    found = _ids(properties(session, vm, (path,)).get(path, ())) or {}
+    return {key: tracker_of(change_id) for key, change_id in found.items()}
 
 
 def unheld(disk: t.Any) -> str | None:
@@ -90,13 +93,15 @@ class _Reader:
         below = ancestors(of_vm, node)
         self._snapshots = tuple(each.id for each in below)
         self._older = _change_ids(session, below)
-        self._build = _build_of_host(session, of_vm.get("runtime.host"))
+        self._build = build_of_host(session, of_vm.get("runtime.host"))
         devices = of_snapshot.get("config.hardware.device", [])
-        self._storage = _kinds_of_datastores(session, devices)
+        self._storage = kinds_of_datastores(session, devices)
 
     def mark(self, disk: t.Any, slot: str) -> DiskMark:
         backing = disk.backing
         change_id = getattr(backing, "changeId", None) or None
+        unfit = self._untracked(slot, change_id)
+        blind = None if unfit else self._blind(disk.key, change_id)
         return DiskMark(
             vcenter=self._vcenter,
             vm=self._vm,
@@ -105,7 +110,8 @@ class _Reader:
             uuid=str(getattr(backing, "uuid", None) or ""),
             capacity=disk.capacityInBytes or disk.capacityInKB * 1024,
             change_id=change_id,
-            untracked=self._untracked(disk.key, slot, change_id),
+            untracked=unfit or blind or self._unseen(),
+            blind=blind is not None,
             chain=chain_of(backing),
             snapshots=self._snapshots,
             change_version=str(self._of_snapshot.get("config.changeVersion", "")),
@@ -115,24 +121,28 @@ class _Reader:
             taken_at=self._node.createTime.isoformat(),
         )
 
-    def _untracked(self, key: int, slot: str, change_id: str | None) -> str | None:
-        """The flag of the VM and those of its disks can differ; both must be on."""
+    def _untracked(self, slot: str, change_id: str | None) -> str | None:
+        """The flag of the VM and those of its disks can differ; none may be off. Where a disk has
+        none, or it may not be read, the change id decides: vSphere gives one only if it tracks."""
         if not self._of_vm.get("config.changeTrackingEnabled"):
             return "changed block tracking is off for the VM"
         setting = f"{slot}.ctkEnabled"
-        options = {each.key: each.value for each in self._of_vm.get("config.extraConfig") or ()}
-        if str(options.get(setting, True)).lower() != "true":
+        options = self._of_vm.get("config.extraConfig") or ()
+        flags = {each.key.lower(): str(each.value).lower() for each in options}
+        if flags.get(setting.lower(), "true") != "true":
             return f"changed block tracking is off for the disk ({setting})"
-        if change_id is None:
-            return "vSphere gives it no change id"
-        return self._blind(key, change_id)
+        return None if change_id else "vSphere gives it no change id"
 
-    def _blind(self, key: int, change_id: str) -> str | None:
-        """Tracking that begins under a snapshot reports too little: since 6.5 without an error."""
+    def _unseen(self) -> str | None:
         for name, ids in self._older:
             if ids is None:
                 return f'whether it was tracked in the snapshot "{name}" cannot be read'
-            if key in ids and tracker_of(ids[key]) != tracker_of(change_id):
+        return None
+
+    def _blind(self, key: int, change_id: str | None) -> str | None:
+        """Tracking that begins under a snapshot reports too little: since 6.5 without an error."""
+        for name, ids in self._older:
+            if ids and key in ids and tracker_of(ids[key]) != tracker_of(change_id):
                 return (
                     "changed block tracking was switched on or restarted while the VM had the"
                     f' snapshot "{name}": delete that, and switch it off and on again'
@@ -161,7 +171,7 @@ def chain_of(backing: t.Any) -> tuple[str, ...]:
     return tuple(files)
 
 
-def _build_of_host(session: Session, host: t.Any) -> str:
+def build_of_host(session: Session, host: t.Any) -> str:
     """Empty where it may not be read."""
     path = "config.product.build"
     return "" if host is None else str(properties(session, host, (path,)).get(path, ""))
@@ -183,8 +193,8 @@ def _ids(devices: Sequence[t.Any] | None) -> dict[int, str | None] | None:
     return {disk.key: getattr(disk.backing, "changeId", None) or None for disk in disks_of(devices)}
 
 
-def _kinds_of_datastores(session: Session, devices: list[t.Any]) -> dict[int, str]:
-    """Of each disk, by its key."""
+def kinds_of_datastores(session: Session, devices: Sequence[t.Any]) -> dict[int, str]:
+    """Of the datastore of each disk, by its key."""
     places = {
         disk.key: datastore
         for disk in disks_of(devices)

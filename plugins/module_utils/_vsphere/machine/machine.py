@@ -9,9 +9,10 @@ import dataclasses
 import typing as t
 
 from ..connection import libraries
-from ..connection.collect import collect, properties
+from ..connection.collect import collect
 from .free_slot import Slot, slot_of
 from .frozen import chain_of, disks_of
+from .readable import readable_properties
 from .tree import all_snapshots
 from .uuids import plain_uuid
 
@@ -69,6 +70,12 @@ class Machine:
     def disks(self) -> list[t.Any]:
         return disks_of(self.devices)
 
+    def disks_with(self, uuid: str) -> list[t.Any]:
+        """Those of that uuid: a copy of a disk keeps it."""
+        wanted = plain_uuid(uuid)
+        known = ((disk, getattr(disk.backing, "uuid", None)) for disk in self.disks)
+        return [disk for disk, its in known if its and plain_uuid(its) == wanted]
+
     @property
     def is_on(self) -> bool:
         return bool(self.facts.get("runtime.powerState") == "poweredOn")
@@ -109,8 +116,8 @@ class Attached:
 
 
 def look_at(session: Session, vm: t.Any) -> Machine:
-    """Raises ObjectNotFound, AccessDenied, …"""
-    facts = properties(session, vm, _MACHINE)
+    """Raises ObjectNotFound; AccessDenied and VSphereFault where it cannot be read just now."""
+    facts = readable_properties(session, vm, _MACHINE)
     return Machine(vm, str(facts.get("name", vm._moId)), facts)
 
 

@@ -18,8 +18,9 @@ class DiskMark:
     `change_id` is the one in the snapshot's own description of the disk: that of the running disk
     is younger already. `chain` is all files below it, the frozen one first. `snapshots` are the ids
     of those that ours stands on. `task` is the key of the task that made ours, a landmark in the
-    history of the VM. `untracked` says why the changes up to here are not to be relied on; `proved`
-    that what this tracker says was once compared with all of the disk, with no doubt since.
+    history of the VM. `untracked` says why the changes up to here are not to be relied on; `blind`
+    that this stays so until tracking begins anew; `proved` that what this tracker says was once
+    compared with all of the disk, with no doubt since.
     """
 
     vcenter: str
@@ -38,6 +39,7 @@ class DiskMark:
     task: str
     taken_at: str  # ISO 8601, by vCenter's clock
     proved: bool = False
+    blind: bool = False
 
     @property
     def path(self) -> str:
@@ -56,12 +58,15 @@ class DiskMark:
         return int(number) if number.isdigit() else None
 
     def following(self, before: DiskMark | None) -> DiskMark:
-        """As it is to be recorded after an earlier one: tracking once found blind stays blind."""
-        if before is None or before.untracked is None or before.tracker in (None, ""):
+        """As it is to be recorded after an earlier one: tracking once found blind stays blind.
+
+        What only was so for a moment is not handed down; it has ended the proof, and that suffices.
+        """
+        if before is None or not before.blind or before.tracker in (None, ""):
             return self
-        if self.untracked is not None or before.tracker != self.tracker:
+        if self.blind or before.tracker != self.tracker:
             return self
-        return dataclasses.replace(self, untracked=before.untracked)
+        return dataclasses.replace(self, untracked=before.untracked, blind=True)
 
     def facts(self) -> dict[str, t.Any]:
         """For a manifest: JSON."""

@@ -35,7 +35,9 @@ class Entry:
     """One thing that a job made, or was about to make."""
 
     number: int
-    kind: str  # attach, snapshot, consolidation (owed from the moment a snapshot is removed)
+    # attach, lease, snapshot, machine, restore, consolidation (owed from the moment a snapshot is
+    # removed)
+    kind: str
     facts: dict[str, t.Any]
 
 
@@ -51,8 +53,10 @@ class Journal:
         )
 
     @classmethod
-    def begin(cls, purpose: str) -> Journal:
-        """Raises DiskError where nothing can be kept: then nothing may be made either."""
+    def begin(cls, purpose: str, subject: str | None = None) -> Journal:
+        """`subject`: what nobody else may work on meanwhile (at_work_on()).
+
+        Raises DiskError where nothing can be kept: then nothing may be made either."""
         now = datetime.datetime.now(datetime.timezone.utc)
         run = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
         path = os.path.join(_directory(), run + _SUFFIX)
@@ -63,9 +67,8 @@ class Journal:
         except OSError as error:
             raise _unusable(error, path) from error
         journal = cls(path, fd)
-        journal._append(
-            {"run": run, "host": host_name(), "time": now.isoformat(), "purpose": purpose}
-        )
+        head = {"run": run, "host": host_name(), "time": now.isoformat(), "purpose": purpose}
+        journal._append({**head, "subject": subject})
         return journal
 
     def note(self, kind: str, **facts: t.Any) -> int:
@@ -140,6 +143,58 @@ def abandoned() -> Iterator[Journal]:
 def known_runs() -> set[str]:
     """The ids of all runs of this host that live, or have left something."""
     return {os.path.basename(path)[: -len(_SUFFIX)] for path in _paths()}
+
+
+def is_alive(run: str) -> bool:
+    """Whether that run of this host is at work."""
+    try:
+        fd = os.open(os.path.join(_directory(), run + _SUFFIX), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def at_work_on(subject: str, run: str) -> str | None:
+    """The run of this host, if there is one besides `run`, that is at work on the same. Of two that
+    begin at once, one at least sees the other."""
+    living = (_living(path) for path in _paths() if os.path.basename(path) != run + _SUFFIX)
+    others = (head for head, _entries in living if head.get("subject") == subject)
+    return next((str(head["run"]) for head in others), None)
+
+
+def is_noted_by_the_living(run: str, entry: Entry) -> bool:
+    """Whether a run of this host that is at work, and is not `run`, has noted the same."""
+    others = [path for path in _paths() if os.path.basename(path) != run + _SUFFIX]
+    return any(_same(each, entry) for path in others for each in _living(path)[1])
+
+
+def _same(one: Entry, other: Entry) -> bool:
+    names = ("vcenter", "vm", "path")
+    return one.kind == other.kind and all(
+        one.facts.get(name) == other.facts.get(name) for name in names
+    )
+
+
+def _living(path: str) -> tuple[dict[str, t.Any], list[Entry]]:
+    """Who it is and what it has noted; nothing where the run is dead."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return {}, []
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        journal = Journal(path, fd)
+        return journal.head(), journal.open_entries()
+    finally:
+        os.close(fd)
+    return {}, []
 
 
 def host_name() -> str:

@@ -12,6 +12,7 @@ from ..._device.errors import AccessDenied, DiskInUse, NoSpace, UnsupportedDisk,
 from ..connection import libraries
 from ..connection.collect import collect, properties
 from ..machine.frozen import disks_of, unheld
+from ..machine.power_off import reverts
 from ..machine.tree import all_snapshots
 from .quiesce import GUEST
 
@@ -23,6 +24,7 @@ if t.TYPE_CHECKING:
 _VM = (
     *GUEST,
     "name",
+    "config.instanceUuid",
     "snapshot",
     "config.extraConfig",
     "config.flags",
@@ -74,9 +76,7 @@ def _check_kind(of_vm: Mapping[str, t.Any], name: str) -> None:
 
 
 def _check_power_off(of_vm: Mapping[str, t.Any], name: str) -> None:
-    flags, extra = of_vm.get("config.flags"), of_vm.get("config.extraConfig") or ()
-    action = {each.key.lower(): str(each.value).lower() for each in extra}.get("snapshot.action")
-    if getattr(flags, "snapshotPowerOffBehavior", None) == "revert" or action == "autorevert":
+    if reverts(of_vm.get("config.flags"), of_vm.get("config.extraConfig")):
         raise UnsupportedDisk(
             "it reverts to its snapshot when it is powered off: what the guest writes while a"
             " snapshot of ours is there would be lost",

@@ -18,7 +18,7 @@ if t.TYPE_CHECKING:
 
     from ..._device.errors import DiskError
 
-GUEST = ("runtime.powerState", "config.guestId", "config.keyId")
+GUEST = ("runtime.powerState", "config.guestId", "config.keyId", "guest.toolsRunningStatus")
 _VSS_COPY = 5  # VSS_BT_COPY: the guest's own backups keep their logs
 _STEP_DOWN = {
     "ApplicationQuiesceFault",
@@ -65,10 +65,20 @@ def ladder(quiesce: Quiesce, of_vm: Mapping[str, t.Any]) -> Iterator[tuple[Level
         return
     order = list(Level)
     for level in order[order.index(quiesce.best) : order.index(quiesce.least) + 1]:
-        yield level, _not_for(of_vm) if level is Level.APPLICATION else None
+        yield level, None if level is Level.CRASH else _not_for(level, of_vm)
 
 
-def _not_for(of_vm: Mapping[str, t.Any]) -> str | None:
+def _not_for(level: Level, of_vm: Mapping[str, t.Any]) -> str | None:
+    """Without a guest that listens, vSphere takes the snapshot, and ignores that it was to be
+    quiesced (API reference, CreateSnapshot_Task)."""
+    if of_vm.get("runtime.powerState") != "poweredOn":
+        return "the guest does not run, nor was it shut down"
+    if of_vm.get("guest.toolsRunningStatus") != "guestToolsRunning":
+        return "VMware Tools are not running in the guest"
+    return _no_applications(of_vm) if level is Level.APPLICATION else None
+
+
+def _no_applications(of_vm: Mapping[str, t.Any]) -> str | None:
     if not str(of_vm.get("config.guestId", "")).lower().startswith("win"):
         return "only guests with Windows have applications that vSphere can bring to rest"
     if of_vm.get("config.keyId") is not None:

@@ -54,7 +54,8 @@ def snapshot(
     patience = patience or Patience()
     # Before anything else: an older snapshot of ours, still merging, would spoil this one.
     of_vm = check_ready(session, vm, limits or Limits())
-    number = journal.note("snapshot", **whereabouts(session, vm, of_vm.get("name")))
+    facts = whereabouts(session, vm, of_vm.get("name"), of_vm.get("config.instanceUuid"))
+    number = journal.note("snapshot", **facts)
     maker = _Maker(session, vm, journal, patience)
     try:
         yield maker.make(quiesce, of_vm)
@@ -89,8 +90,8 @@ class _Maker:
         self._session, self._vm, self._patience = session, vm, patience
         self._journal, self._name = journal, snapshot_name(journal.run)
         self._text = description(journal.head())
-        # A request that nobody answered may be carried out when we have long stopped looking: then
-        # the next run looks once more.
+        # A request that nobody answered, or whose task was not seen to end, may be carried out when
+        # we have long stopped looking: then the next run looks once more.
         self.unanswered = False
 
     def make(self, quiesce: Quiesce, of_vm: dict[str, t.Any]) -> Taken:
@@ -129,8 +130,12 @@ class _Maker:
         except DiskError as error:
             self.unanswered = fault_name(error) is None
             raise
+        try:
+            tasks.wait(self._session, task, what)
+        except BaseException:
+            self.unanswered = not tasks.has_ended(self._session, task)
+            raise
         self.unanswered = False
-        tasks.wait(self._session, task, what)
         return str(task._moId)
 
     def _made(self) -> t.Any:

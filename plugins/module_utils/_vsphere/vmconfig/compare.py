@@ -28,11 +28,11 @@ class Difference:
 
 
 def differences(
-    recorded: dict[str, t.Any], found: dict[str, t.Any], placement: Placement
+    recorded: dict[str, t.Any], found: dict[str, t.Any], placement: Placement | None
 ) -> list[Difference]:
-    """Between two documents of record(), by path."""
+    """Between two documents of record(), by path. Without placement, of the very same VM."""
     before, after = flatten(recorded), flatten(found)
-    reasons = [*_INTENDED, *_chosen(placement)]
+    reasons = [*_IN_PLACE] if placement is None else [*_INTENDED, *_chosen(placement)]
     return [
         Difference(path, before.get(path), after.get(path), _why(path, before, placement, reasons))
         for path in sorted(before.keys() | after.keys())
@@ -54,8 +54,13 @@ _INTENDED = (
     ("devices.*.addressType", "how an address was given is not how it is kept"),
     ("secrets_left_out*", "secrets are not recorded"),
     ("encrypted", "a storage policy encrypts"),
-    ("template", "it becomes a template when it is filled"),
     *(((f"devices.{kind} *", why)) for kind, why in LEFT_OUT.items()),
+)
+
+
+_IN_PLACE = (
+    ("devices.*.connectable.connected", "it is switched off"),
+    ("devices.VirtualDisk *.backing.fileName", "its snapshots are others now"),
 )
 
 
@@ -72,10 +77,16 @@ def _chosen(placement: Placement) -> t.Iterator[tuple[str, str]]:
 
 
 def _why(
-    path: str, before: dict[str, t.Any], placement: Placement, reasons: list[tuple[str, str]]
+    path: str,
+    before: dict[str, t.Any],
+    placement: Placement | None,
+    reasons: list[tuple[str, str]],
 ) -> str | None:
     if path.startswith("extra_config.") and path not in before:
-        return "vSphere's own"
-    if path.endswith(".network") and before.get(path) in placement.network_map:
+        return "vSphere's own" if placement else "set since, by vSphere or by somebody"
+    network_map = {} if placement is None else placement.network_map
+    if placement and path.endswith(".backing.thinProvisioned") and path not in before:
+        return "new disks are flat files"
+    if path.endswith(".network") and before.get(path) in network_map:
         return "another network was asked for"
     return next((why for pattern, why in reasons if fnmatch.fnmatchcase(path, pattern)), None)

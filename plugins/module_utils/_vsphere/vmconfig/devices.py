@@ -98,14 +98,16 @@ class DeviceSpecs:
 
     def _disk_backing(self, recorded: Device) -> t.Any:
         """A new file beside the VM's, whatever the disk was made of."""
-        backing = libraries.vim().vm.device.VirtualDisk.FlatVer2BackingInfo(diskMode="persistent")
+        kind = libraries.vim().vm.device.VirtualDisk.FlatVer2BackingInfo
+        backing = kind(diskMode="persistent")
+        if recorded.get(TYPE) != kind.__name__:  # such as raw devices: they know no thin or thick
+            backing.thinProvisioned = True
         for name in _DISK_BACKING:
             if name in recorded:
                 setattr(backing, name, recorded[name])
         if self._placement.uuid == KEEP and recorded.get("uuid"):
             backing.uuid = recorded["uuid"]
-        place = datastore_of(recorded.get("fileName") or self._document["files"]["vmx"])
-        backing.fileName = f"[{self._placement.datastore_map.get(place, place)}]"
+        backing.fileName = f"[{new_datastore(self._document, self._placement, recorded)}]"
         return backing
 
     def _card(self, made: t.Any, recorded: Device) -> None:
@@ -124,6 +126,12 @@ def kind_of(device: Device) -> str:
 def datastore_of(path: str) -> str:
     """The name in `[name] path`."""
     return path.partition("]")[0].lstrip("[")
+
+
+def new_datastore(document: dict[str, t.Any], placement: Placement, recorded: Device) -> str:
+    """The name of the one that a disk with that backing is made on."""
+    place = datastore_of(recorded.get("fileName") or document["files"]["vmx"])
+    return placement.datastore_map.get(place, place)
 
 
 def network_of(document: dict[str, t.Any], device: Device) -> str:

@@ -10,7 +10,7 @@ import typing as t
 from .devices import kind_of, network_of
 
 _NOT_COMPARED = ("key", "controllerKey", "deviceInfo", "backing")
-_NAMELESS = ("moref", "vcenter", "names", "place", "devices", "slots", "extra_config")
+_NAMELESS = ("moref", "vcenter", "names", "place", "devices", "slots", "extra_config", "tags")
 
 
 def addresses(devices: list[dict[str, t.Any]]) -> dict[int, str]:
@@ -40,6 +40,7 @@ def flatten(document: dict[str, t.Any]) -> dict[str, t.Any]:
     found = dict(_leaves("", plain))
     for name in document["extra_config"]:
         found[f"extra_config.{name}"] = document["extra_config"][name]
+    found.update({f"tags.{label}": True for label in document["tags"]})
     return {
         path: places.get(value, value) if _is_key(path) else value for path, value in found.items()
     }

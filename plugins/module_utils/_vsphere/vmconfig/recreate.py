@@ -5,23 +5,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ..._device.errors import DiskError
-from ..connection import libraries, tasks
-from ..connection.collect import properties
+from ..connection import tasks
+from ..machine.discard import discard
 from .devices import LEFT_OUT, kind_of
+from .finish import set_attributes, set_boot_order
 from .identity import check_identity
-from .normal import addresses
 from .placement import Found
-from .plain import from_plain, to_plain
 from .spec import check_format, make_spec
 
 if t.TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from ..connection.session import Session
     from ..inventory.policies import Policies
     from ..inventory.tags import Tags
     from .placement import Placement
+
+    Create = Callable[[t.Any], t.Any]  # of a vim.vm.ConfigSpec the VM
 
 
 def recreate(
@@ -31,25 +35,27 @@ def recreate(
     *,
     tags: Tags | None = None,
     policies: Policies | None = None,
+    options: Sequence[t.Any] = (),
+    create: Create | None = None,
 ) -> tuple[t.Any, list[str]]:
     """The VM, switched off, and in words what of the recorded one it does not have.
 
-    If it cannot be finished, it is removed again. Raises InvalidRequest where another VM has an id
-    or an address that is to be kept, DiskError.
+    `options` are set as well (extraConfig); `create` makes it in another way than with empty disks.
+    If it cannot be finished, it is removed again, unless somebody uses it. Raises InvalidRequest
+    where another VM has an id or an address that is to be kept, DiskError.
     """
     check_format(document)
     check_identity(session, document, placement)
     profiles = _profiles(document, policies)
     found = Found(session, placement)
     spec = make_spec(document, placement, found, profiles=profiles)
-    what = f"create the VM {spec.name}"
-    create = placement.folder.CreateVM_Task
-    task = session.call(lambda: create(spec, placement.pool, placement.host), what)
-    vm = tasks.wait(session, task, what, spec.name)
+    spec.extraConfig = [*spec.extraConfig, *options]
+    vm = create(spec) if create else _create(session, spec, placement)
     try:
         unknown = _finish(session, vm, document, tags)
     except BaseException:
-        _destroy(session, vm)
+        with contextlib.suppress(DiskError):  # what went wrong first is to be heard of
+            discard(session, vm, spec)
         raise
     told = [f"tag {each}: there is no such tag" for each in unknown]
     told += [
@@ -58,6 +64,13 @@ def recreate(
         if what not in profiles
     ]
     return vm, missing(document) + told
+
+
+def _create(session: Session, spec: t.Any, placement: Placement) -> t.Any:
+    what = f"create the VM {spec.name}"
+    create = placement.folder.CreateVM_Task
+    task = session.call(lambda: create(spec, placement.pool, placement.host), what)
+    return tasks.wait(session, task, what, spec.name)
 
 
 def missing(document: dict[str, t.Any]) -> list[str]:
@@ -77,8 +90,8 @@ def _finish(
     session: Session, vm: t.Any, document: dict[str, t.Any], tags: Tags | None
 ) -> list[str]:
     """The tags that are not there to be put on it."""
-    _set_boot_order(session, vm, document)
-    _set_attributes(session, vm, document["attributes"])
+    set_boot_order(session, vm, document)
+    set_attributes(session, vm, document["attributes"])
     return [] if tags is None else tags.attach(str(vm._moId), document["tags"])
 
 
@@ -88,58 +101,3 @@ def _profiles(document: dict[str, t.Any], policies: Policies | None) -> dict[str
         return {}
     found = {what: policies.find(recorded) for what, recorded in document["policies"].items()}
     return {what: profile for what, profile in found.items() if profile is not None}
-
-
-def _set_boot_order(session: Session, vm: t.Any, document: dict[str, t.Any]) -> None:
-    """It names devices by their keys, and the new ones are known by their places only."""
-    recorded = document["settings"].get("bootOptions")
-    if recorded is None:
-        return
-    path = "config.hardware.device"
-    devices = [to_plain(each) for each in properties(session, vm, (path,))[path]]
-    now = {address: key for key, address in addresses(devices).items()}
-    keys = {
-        key: now[address]
-        for key, address in addresses(document["devices"]).items()
-        if address in now
-    }
-    options = from_plain(recorded)
-    options.bootOrder = [each for each in options.bootOrder if _moved(each, keys)]
-    what = "set its boot options"
-    spec = libraries.vim().vm.ConfigSpec(bootOptions=options)
-    tasks.wait(session, session.call(lambda: vm.ReconfigVM_Task(spec), what), what)
-
-
-def _moved(device: t.Any, keys: dict[int, int]) -> bool:
-    """Whether a device of the boot order is there, now with its new key."""
-    if not hasattr(device, "deviceKey"):
-        return True  # "the CD", without saying which
-    there = device.deviceKey in keys
-    device.deviceKey = keys.get(device.deviceKey, device.deviceKey)
-    return there
-
-
-def _set_attributes(session: Session, vm: t.Any, attributes: dict[str, str]) -> None:
-    if not attributes:
-        return
-    manager, what = session.content.customFieldsManager, "set its custom attributes"
-    fields = {each.name: each.key for each in properties(session, manager, ("field",))["field"]}
-    for name, value in attributes.items():
-        if name not in fields:
-            kind = libraries.vim().VirtualMachine
-            made = session.call(_bound(manager.AddCustomFieldDef, name, kind), what)
-            fields[name] = made.key
-        session.call(_bound(manager.SetField, vm, fields[name], value), what)
-
-
-def _bound(method: t.Any, *arguments: t.Any) -> t.Callable[[], t.Any]:
-    return lambda: method(*arguments)
-
-
-def _destroy(session: Session, vm: t.Any) -> None:
-    """It is ours, and empty: nothing was written to its disks yet."""
-    try:
-        task = session.call(vm.Destroy_Task, "remove the unfinished VM")
-        tasks.wait(session, task, "remove the unfinished VM")
-    except DiskError:
-        pass  # what went wrong before is what the operator must hear of

@@ -37,16 +37,26 @@ def make_spec(
     vim = libraries.vim()
     spec = vim.vm.ConfigSpec(
         name=placement.name or document["name"],
-        numCPUs=document["cpus"],
-        numCoresPerSocket=document["cores_per_socket"],
-        memoryMB=document["memory_mb"],
         deviceChange=DeviceSpecs(document, placement, found, profiles).all(),
         files=vim.vm.FileInfo(vmPathName=_home(document, placement)),
     )
     if HOME in profiles:
         spec.vmProfile = [vim.vm.DefinedProfileSpec(profileId=profiles[HOME])]
+    fill_settings(spec, document)
+    spec.vAppConfig = vapp_spec(document["vapp"])
+    if placement.uuid == KEEP:
+        spec.uuid = document["uuid"]
+        spec.instanceUuid = document["instance_uuid"]
+    return spec
+
+
+def fill_settings(spec: t.Any, document: dict[str, t.Any], leave_out: tuple[str, ...] = ()) -> None:
+    """Into a vim.vm.ConfigSpec: all but devices, identity and place."""
+    vim = libraries.vim()
+    spec.numCPUs, spec.memoryMB = document["cpus"], document["memory_mb"]
+    spec.numCoresPerSocket = document["cores_per_socket"]
     for name, value in document["settings"].items():
-        if name not in LATER:
+        if name not in (*LATER, *leave_out):
             setattr(spec, name, from_plain(value))
     spec.tools = _filled(vim.vm.ToolsConfigInfo(), document["tools"])
     spec.powerOpInfo = _filled(vim.vm.DefaultPowerOpInfo(), document["power"])
@@ -54,11 +64,6 @@ def make_spec(
     spec.extraConfig = [
         option(key=key, value=value) for key, value in document["extra_config"].items()
     ]
-    spec.vAppConfig = vapp_spec(document["vapp"])
-    if placement.uuid == KEEP:
-        spec.uuid = document["uuid"]
-        spec.instanceUuid = document["instance_uuid"]
-    return spec
 
 
 def check_format(document: dict[str, t.Any]) -> None:

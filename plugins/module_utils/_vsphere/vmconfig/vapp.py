@@ -19,17 +19,23 @@ _SAME = (
 
 
 def recorded_vapp(info: t.Any) -> tuple[dict[str, t.Any], list[str]]:
-    """vAppConfig as it is recorded, and the names of properties whose values are passwords."""
+    """vAppConfig as it is recorded, and the names of properties whose values are secrets."""
     if info is None:
         return {}, []
     found: dict[str, t.Any] = to_plain(info)
     secret = []
     for each in found.get("property", ()):
-        if str(each.get("type", "")).startswith("password") or is_secret(str(each.get("id", ""))):
+        if _is_secret(each):
             secret.append(f"vApp property {each.get('id')}")
             each.pop("value", None)
             each.pop("defaultValue", None)
     return found, secret
+
+
+def _is_secret(item: dict[str, t.Any]) -> bool:
+    values = f"{item.get('value', '')} {item.get('defaultValue', '')}"
+    is_password = str(item.get("type", "")).startswith("password")
+    return is_password or is_secret(str(item.get("id", "")), values)
 
 
 def vapp_spec(recorded: dict[str, t.Any]) -> t.Any:

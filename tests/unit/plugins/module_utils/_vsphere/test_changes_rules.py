@@ -235,11 +235,30 @@ def test_what_is_unknown_in_a_mark_is_passed_over():
 
 
 def test_blind_tracking_stays_blind_until_it_begins_anew():
-    blind = dataclasses.replace(BEFORE, untracked="begun under a snapshot")
+    blind = dataclasses.replace(BEFORE, untracked="begun under a snapshot", blind=True)
     anew = dataclasses.replace(NOW, change_id="53 00/1")
 
     assert NOW.following(blind).untracked == "begun under a snapshot"
+    assert NOW.following(blind).blind
     assert anew.following(blind).untracked is None
+
+
+def test_what_was_unreadable_for_a_moment_is_not_handed_down():
+    unread = dataclasses.replace(BEFORE, untracked="a snapshot cannot be read", proved=False)
+
+    found = changes_since(unread, NOW, no_past, None, running)
+
+    assert found.reason == "at the last restore point, a snapshot cannot be read"
+    assert found.mark.untracked is None
+    assert doubt(found.mark, NOW) == UNPROVED
+
+
+def test_a_moment_does_not_end_blindness():
+    blind = dataclasses.replace(BEFORE, untracked="begun under a snapshot", blind=True)
+    unread = dataclasses.replace(NOW, untracked="a snapshot cannot be read")
+
+    assert unread.following(blind).untracked == "begun under a snapshot"
+    assert unread.following(blind).blind
 
 
 # Proof
@@ -320,6 +339,7 @@ def test_a_change_that_was_not_named(missed):
 
     assert not mark.proved
     assert mark.untracked == f"changed block tracking missed a change at byte {missed * MIB}"
+    assert mark.blind
 
 
 def test_a_change_missed_by_what_was_believed():

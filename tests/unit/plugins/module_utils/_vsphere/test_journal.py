@@ -21,6 +21,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.journal import (
     Journal,
     abandoned,
+    at_work_on,
     known_runs,
 )
 
@@ -37,7 +38,7 @@ def die(entries: str = "j.note('snapshot', vm='vm-1')") -> None:
     code = (
         "import os, signal\n"
         f"from {journals.__name__} import Journal\n"
-        "j = Journal.begin('backup')\n"
+        "j = Journal.begin('backup', 'a')\n"
         f"{entries}\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -55,6 +56,22 @@ def test_an_entry_is_durable_when_it_is_noted(folder, monkeypatch):
         journal.done(journal.note("snapshot", vm="vm-1"))
 
     assert b'"vm-1"' in synced[0]
+
+
+def test_of_two_runs_on_the_same_machine_each_sees_the_other():
+    with Journal.begin("backup of a", "a") as one, Journal.begin("backup of a", "a") as two:
+        assert at_work_on("a", one.run) == two.run
+        assert at_work_on("a", two.run) == one.run
+        assert at_work_on("b", one.run) is None
+    assert at_work_on("a", "another") is None
+
+
+def test_the_dead_are_at_work_on_nothing():
+    die()
+    (run,) = known_runs()
+    with Journal.begin("backup", "a") as journal:
+        assert at_work_on("a", journal.run) is None
+        assert run != journal.run
 
 
 def test_only_its_user_reads_it(folder):

@@ -9,11 +9,13 @@ import types
 import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import ObjectNotFound
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.names import (
+    plain,
+)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.inventory.places import (
     Place,
     Places,
     matcher,
-    plain,
 )
 
 TREE = [  # id, kind, name, parent, members

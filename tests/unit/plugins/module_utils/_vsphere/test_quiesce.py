@@ -18,8 +18,9 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots
     may_step_down,
 )
 
-WINDOWS = {"runtime.powerState": "poweredOn", "config.guestId": "windows2022srvNext_64Guest"}
-LINUX = {"runtime.powerState": "poweredOn", "config.guestId": "debian12_64Guest"}
+RUNNING = {"runtime.powerState": "poweredOn", "guest.toolsRunningStatus": "guestToolsRunning"}
+WINDOWS = {**RUNNING, "config.guestId": "windows2022srvNext_64Guest"}
+LINUX = {**RUNNING, "config.guestId": "debian12_64Guest"}
 ALL = Quiesce(Level.APPLICATION, Level.CRASH)
 
 
@@ -43,8 +44,24 @@ def test_crash_consistency_is_not_the_default():
     assert Level.CRASH not in tried(Quiesce(), WINDOWS)
 
 
-def test_a_suspended_vm_is_no_vm_that_is_off():
-    assert Level.OFF not in tried(ALL, {**LINUX, "runtime.powerState": "suspended"})
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"runtime.powerState": "suspended"},
+        {"guest.toolsRunningStatus": "guestToolsNotRunning"},
+        {"guest.toolsRunningStatus": "guestToolsExecutingScripts"},
+        {"guest.toolsRunningStatus": None},
+    ],
+)
+def test_who_does_not_listen_is_not_brought_to_rest(change):
+    """vSphere would take the snapshot, and say nothing."""
+    assert tried(ALL, {**WINDOWS, **change}) == [Level.CRASH]
+    assert tried(Quiesce(), {**WINDOWS, **change}) == []
+
+
+def test_each_rung_that_is_passed_over_has_a_reason():
+    found = dict(ladder(ALL, {**WINDOWS, "guest.toolsRunningStatus": "guestToolsNotRunning"}))
+    assert found[Level.FILESYSTEM] == "VMware Tools are not running in the guest"
 
 
 def test_what_is_off_is_at_rest():

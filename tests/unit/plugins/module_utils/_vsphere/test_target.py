@@ -66,6 +66,12 @@ def test_a_password_in_the_url_is_refused_and_not_repeated(scheme, tail):
     assert "secret" not in str(caught.value) + repr(caught.value)
 
 
+def test_a_password_for_the_proxy_is_refused_and_not_repeated():
+    with pytest.raises(InvalidRequest, match="proxy_host must not hold") as caught:
+        from_options({**GIVEN, "proxy_host": "backup:secret@proxy.example.com"})
+    assert "secret" not in str(caught.value) + repr(caught.value)
+
+
 @pytest.mark.parametrize("name", ["hostname", "username", "password"])
 def test_what_is_missing_is_named_with_its_variable(name):
     variable = {"hostname": "HOST", "username": "USER", "password": "PASSWORD"}[name]

@@ -18,9 +18,10 @@ from .._device.extent import Extent, Kind, pieces
 from .._device.pipeline import ordered_map
 from .._device.transfer import Transfer
 from .._vmdk.descriptor.descriptor import Descriptor
+from .._vmdk.descriptor.support import require_supported
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .._device.device import BlockDevice
     from .._device.progress import Progress
@@ -32,7 +33,7 @@ if t.TYPE_CHECKING:
 SECTOR = 512
 PIECE = 2 << 20  # bytes sent at once
 CONNECTIONS = 2  # that read ahead of an upload
-_PLAIN = ("VMFS", "FLAT")
+PLAIN = ("VMFS", "FLAT")
 TRANSPORT = "datastore"
 
 
@@ -133,8 +134,8 @@ def refuse_running(session: Session, place: Place, descriptor: Descriptor) -> No
 
 
 def plain_extent(name: str, descriptor: Descriptor) -> str:
-    """The one file that holds the content. Raises UnsupportedDisk."""
-    extents = descriptor.extents
+    """The one file that holds the content, as the guest sees it. Raises UnsupportedDisk."""
+    refuse_filtered(name, descriptor)
     if descriptor.parent_cid is not None:
         raise UnsupportedDisk(
             "stands on another disk, as redo logs of snapshots do; such content is not read yet",
@@ -142,9 +143,36 @@ def plain_extent(name: str, descriptor: Descriptor) -> str:
             hint="Clone it within vSphere first (vmdk_clone to a managed disk), or remove the"
             " snapshot.",
         )
-    if len(extents) != 1 or extents[0].kind not in _PLAIN or extents[0].name is None:
-        kinds = ", ".join(sorted({extent.kind for extent in extents})) or "no extent"
-        raise UnsupportedDisk("its content is not in one plain file", path=name, found=kinds)
+    extent = one_file(name, descriptor, PLAIN)
+    if descriptor.extents[0].offset:
+        raise UnsupportedDisk(
+            "its content does not begin where its file does",
+            path=name,
+            found=f"sector {descriptor.extents[0].offset}",
+        )
+    return extent
+
+
+def refuse_filtered(name: str, descriptor: Descriptor) -> None:
+    """What a filter encrypts, or holds back, is in the file in another form; what is put there in
+    the clear, the guest cannot read. Raises UnsupportedDisk."""
+    require_supported(descriptor)
+    filters = descriptor.get("ddb.iofilters")
+    if filters:
+        raise UnsupportedDisk(
+            "filters of vSphere stand between its guest and its file",
+            path=name,
+            found=filters,
+            hint="Use another transport, such as hotadd.",
+        )
+
+
+def one_file(name: str, descriptor: Descriptor, kinds: t.Container[str]) -> str:
+    """The name of the only extent, of one of these kinds. Raises UnsupportedDisk."""
+    extents = descriptor.extents
+    if len(extents) != 1 or extents[0].kind not in kinds or extents[0].name is None:
+        found = ", ".join(sorted({extent.kind for extent in extents})) or "no extent"
+        raise UnsupportedDisk("its content is not in one plain file", path=name, found=found)
     if "://" in extents[0].name:
         raise UnsupportedDisk(
             "its content is no file: vSAN and vVols keep it as an object",
@@ -156,17 +184,27 @@ def plain_extent(name: str, descriptor: Descriptor) -> str:
 
 
 def upload(
-    source: BlockDevice, files: DatastoreFiles, extent: Place, size: int, progress: Progress
+    source: BlockDevice,
+    files: DatastoreFiles,
+    extent: Place,
+    size: int,
+    progress: Progress,
+    require: Callable[[], None] = lambda: None,
 ) -> Transfer:
     """Make a file of `size` bytes hold the content of source; zeros are sent like all else.
 
-    Raises DiskError; the file then holds nothing that can be relied on.
+    `require` raises where the file is not ours any more: it is asked before each attempt, and when
+    all is there. Raises DiskError; the file then holds nothing that can be relied on.
     """
     counted = Transfer(
         bytes_total=size, transport=TRANSPORT, transport_reason="sent to the datastore over HTTPS"
     )
 
     def chunks() -> Iterator[bytes]:
+        require()
+        return content()
+
+    def content() -> Iterator[bytes]:
         counted.bytes_read = counted.bytes_written = 0
         progress.start(extent.path.name, size)
         for data in ordered_map(lambda run: _content(source, run), _runs(source), CONNECTIONS):
@@ -178,6 +216,7 @@ def upload(
             yield bytes(size - source.size)
 
     files.put(extent, size, chunks)
+    require()
     with contextlib.suppress(TransportUnavailable):  # servers that do not tell the size of a file
         _check_length(files.probe(extent), size, extent)
     progress.finish()

@@ -11,6 +11,7 @@ from .._device.errors import BadReference
 from .._device.raw import RawDevice
 from .._vmdk.files.lock import lock
 from .._vmdk.opening.chain import open_disk as open_vmdk
+from .claims import refuse_claims
 from .reference import Road
 
 if t.TYPE_CHECKING:
@@ -31,6 +32,7 @@ def open_file(
     device = RawDevice.open(reference.text, writable=writable)
     try:
         lock(device.file, exclusive=writable)
+        refuse_claims(reference, writable=writable)
         if not device.file.is_block_device:
             _refuse_misnamed(device)
     except BaseException:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import typing as t
 
 from .._device.errors import ReadOnlyDisk, TransportUnavailable
+from .claims import refuse_claims
 from .datastore import open_datastore
 from .file import open_file
+from .nbd.client import open_nbd
 from .reference import Reference, Road
 
 if t.TYPE_CHECKING:
@@ -19,6 +21,7 @@ if t.TYPE_CHECKING:
     from .._vmdk.opening.disk import Disk
     from .._vsphere.connection.target import VCenter
     from .datastore import DatastoreDevice
+    from .nbd.client import NbdDevice
 
 
 def open_disk(
@@ -27,10 +30,13 @@ def open_disk(
     writable: bool = False,
     allow_outside: Sequence[str] = (),
     vcenter: VCenter | None = None,
-) -> Disk | RawDevice | DatastoreDevice:
+) -> Disk | RawDevice | DatastoreDevice | NbdDevice:
     """The device behind a reference that is not a restore point. Raises DiskError."""
     if reference.road in (Road.VMDK, Road.RAW):
         return open_file(reference, writable=writable, allow_outside=allow_outside)
+    if reference.road is Road.NBD:
+        refuse_claims(reference, writable=writable)
+        return open_nbd(reference.text, writable=writable)
     if reference.road is Road.DATASTORE and vcenter is not None:
         if writable:
             raise ReadOnlyDisk(

@@ -45,10 +45,10 @@ def parse(text: str, *, has_repository: bool = False) -> Reference:
     """Which kind of disk `text` names. Raises BadReference with all forms there are."""
     if is_on_datastore(text):
         return Reference(Road.DATASTORE, text)
+    if is_served(text):
+        return Reference(Road.NBD, text)
     scheme = _SCHEME.match(text)
     if scheme:
-        if scheme[1].lower() in _NBD_SCHEMES:
-            return Reference(Road.NBD, text)
         raise _bad(text, f"knows no disks behind {scheme[1]}://")
     path = expand(text)
     if _looks_like_point(path):
@@ -61,8 +61,8 @@ def parse(text: str, *, has_repository: bool = False) -> Reference:
 
 
 def expand(text: str) -> str:
-    """With ~ and $VARIABLES of this host, which mean nothing in the name of a managed disk."""
-    if is_on_datastore(text):
+    """With ~ and $VARIABLES of this host, which mean nothing in the name of a disk elsewhere."""
+    if is_on_datastore(text) or is_served(text):
         return text
     return os.path.expandvars(os.path.expanduser(text))
 
@@ -70,6 +70,12 @@ def expand(text: str) -> str:
 def is_on_datastore(text: str) -> bool:
     """Whether the text means a managed disk, well named or not."""
     return re.match(r"\[[^\]]+\]", text) is not None
+
+
+def is_served(text: str) -> bool:
+    """Whether the text means a disk behind an NBD server, well named or not."""
+    scheme = _SCHEME.match(text)
+    return scheme is not None and scheme[1].lower() in _NBD_SCHEMES
 
 
 def _looks_like_point(path: str) -> bool:

@@ -17,7 +17,10 @@ from .._device.errors import MissingTool, MountFailed
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
-_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/bin", "/bin"))
+SEARCH_PATH = os.pathsep.join(
+    (os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/bin", "/bin")
+)
+_DIE_SECONDS = 5
 _MESSAGE = 2000  # characters kept of what a program says
 
 
@@ -29,9 +32,13 @@ class ProgramFailed(MountFailed):
         self.output = output
 
 
+class ProgramHung(ProgramFailed):
+    """It did not end in time."""
+
+
 def find(program: str) -> str | None:
     """The path of a program, also where only root looks."""
-    return shutil.which(program, path=_PATH)
+    return shutil.which(program, path=SEARCH_PATH)
 
 
 def require(program: str, package: str) -> str:
@@ -43,7 +50,7 @@ def require(program: str, package: str) -> str:
 
 
 def run(argv: Sequence[str], seconds: float, *, package: str) -> str:
-    """What it says. Raises MissingTool, ProgramFailed."""
+    """What it says. Raises MissingTool, ProgramFailed, ProgramHung."""
     program = require(argv[0], package)
     # A file, not a pipe: a program that goes to the background keeps a pipe open.
     with tempfile.TemporaryFile() as output:
@@ -53,7 +60,7 @@ def run(argv: Sequence[str], seconds: float, *, package: str) -> str:
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd="/",
-            env={"PATH": _PATH, "LC_ALL": "C"},
+            env={"PATH": SEARCH_PATH, "LC_ALL": "C"},
         )
         code = _wait(process, seconds)
         output.seek(0)
@@ -61,7 +68,8 @@ def run(argv: Sequence[str], seconds: float, *, package: str) -> str:
     if code == 0:
         return text
     how = f"did not end within {seconds:g} seconds" if code is None else f"failed (code {code})"
-    raise ProgramFailed(f"{' '.join(argv)} {how}: {text or 'no message'}", text)
+    error = ProgramHung if code is None else ProgramFailed
+    raise error(f"{' '.join(argv)} {how}: {text or 'no message'}", text)
 
 
 def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
@@ -71,5 +79,5 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
     except subprocess.TimeoutExpired:
         process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(5)  # one that hangs in the kernel does not even die
+            process.wait(_DIE_SECONDS)  # one that hangs in the kernel does not even die
         return None

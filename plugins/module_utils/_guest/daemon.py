@@ -1,225 +1,119 @@
 # Copyright (c) 2026 the vdisk.lifecycle authors
 # SPDX-License-Identifier: BSD-2-Clause
 # Private to vdisk.lifecycle: not an API for other collections.
-"""The process that serves a disk as a FUSE file while it is mounted.
-
-It is a child of the process that mounts, twice forked: its code may come from an archive that
-vanishes with that process, so nothing of ours may be imported later than open_device().
-The device is opened in the child: threads do not survive a fork, and locks and the mark of a
-clean close belong to the process that closes.
-"""
+"""The process that serves volumes as FUSE files while they are mounted. See detached.py."""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import gc
-import json
 import os
-import select
 import signal
-import sys
 import threading
 import time
-import traceback
 import typing as t
 
-from .._device import errors
-from .._device.errors import DiskError, MountFailed
-from .._device.files import write_durably
-from . import environment, fuse, loop
+from . import detached, fuse, loop
+from .detached import STOP, Detached
 from .fuse import say
 from .mount import unmount
 from .mountinfo import mounted_at, mounts
-from .processes import Process, started
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .._device.device import BlockDevice
+    from .processes import Process
 
-START_SECONDS = 300  # to open the disk, wherever it is
-LOG = "daemon.log"
-CLOSED = "closed.json"  # written when the device is closed; tells how that went
 FUSE = "fuse"
-_PR_SET_NAME, _PR_SET_IO_FLUSHER = 15, 57  # prctl(2)
-_STOP = {signal.SIGTERM, signal.SIGINT}
 
 
-def disk_file(folder: str) -> str:
-    """Where the daemon of a state folder shows its disk."""
-    return os.path.join(folder, FUSE, fuse.DISK_FILE)
+class Opened(t.NamedTuple):
+    """What is served: `volumes` lie on `disks`. `facts` (JSON) are for whoever mounts them."""
+
+    disks: Sequence[BlockDevice]
+    volumes: Sequence[BlockDevice]
+    facts: list[dict[str, t.Any]]
+
+    def flush(self) -> None:
+        for device in (*self.volumes, *self.disks):
+            device.flush()
+
+    def close(self) -> None:
+        for device in (*self.volumes, *self.disks):
+            device.close()
+
+
+def file_of(folder: str, number: int) -> str:
+    """Where the daemon of a state folder shows the volume with that number."""
+    return os.path.join(folder, FUSE, fuse.file_name(number))
+
+
+def shown_files(folder: str) -> str:
+    """What the paths of all its files begin with."""
+    return os.path.join(folder, FUSE) + os.sep
 
 
 def start(
-    open_device: Callable[[], BlockDevice],
+    open_volumes: Callable[[], Opened],
     folder: str,
     *,
     read_only: bool,
     born: Callable[[Process], None],
     leash: int | None = None,
-) -> None:
-    """Serve a disk at disk_file(folder). `born` hears of the process before it does anything.
+) -> list[dict[str, t.Any]]:
+    """Serve volumes at file_of(folder, …); their facts. `born` hears of the process before it does
+    anything.
 
-    open_device runs in the daemon and must open all it needs itself. leash: the reading end of a
+    open_volumes runs in the daemon and must open all it needs itself. leash: the reading end of a
     pipe; when nobody holds the other end any more, the daemon unmounts everything and ends.
-    Raises what open_device raises, MissingLibrary, MountFailed.
+    Raises what open_volumes raises, MissingLibrary, MountFailed.
     """
     fuse.load_library()
-    go_read, go_write = os.pipe()
-    report_read, report_write = os.pipe()
-    first = os.fork()
-    if first == 0:
-        os.close(go_write)
-        server = _Daemon(open_device, folder, read_only, report_write, leash)
-        _first_child(server, go_read)
-    os.close(go_read)
-    os.close(report_write)
-    os.waitpid(first, 0)
-    with os.fdopen(go_write, "wb", 0) as go, os.fdopen(report_read, "rb", 0) as report:
-        process = _read_process(report)
-        born(process)
-        with contextlib.suppress(BrokenPipeError):  # it is dead already: no answer will come
-            go.write(b"go")
-        _await_ready(report, process, folder)
+    server = _Daemon(open_volumes, folder, read_only, leash)
+    return t.cast("list[dict[str, t.Any]]", detached.start(server, born))
 
 
-def _read_process(report: t.BinaryIO) -> Process:
-    line = report.readline()
-    if not line:
-        raise MountFailed("cannot start the process that serves the disk")
-    return Process(int(line), started(int(line)) or 0)
-
-
-def _await_ready(report: t.BinaryIO, process: Process, folder: str) -> None:
-    if not select.select([report], [], [], START_SECONDS)[0]:
-        process.send(signal.SIGKILL)
-        raise MountFailed(f"the disk was not open after {START_SECONDS} seconds", path=folder)
-    answer = json.loads(report.readline() or b"{}")
-    if answer.get("ready"):
-        return
-    if "message" in answer:
-        raise _error(answer)
-    raise MountFailed("the process that serves the disk ended", found=log_tail(folder))
-
-
-def _error(answer: dict[str, t.Any]) -> DiskError:
-    """The error of the child, as if it had been raised here."""
-    kind = getattr(errors, answer.pop("kind"), DiskError)
-    return t.cast("DiskError", kind(answer.pop("message"), **answer))
-
-
-def log_tail(folder: str) -> str:
-    """The last lines that a daemon wrote."""
-    try:
-        with open(os.path.join(folder, LOG), errors="replace") as stream:
-            return " / ".join(stream.read()[-2000:].splitlines()[-5:]) or "nothing logged"
-    except OSError:
-        return "nothing logged"
-
-
-def _first_child(server: _Daemon, go: int) -> t.NoReturn:
-    """Let go of the terminal, of the parent, and of its files: one of them is its lock."""
-    try:
-        gc.freeze()  # what the parent left to be collected is the parent's to close or delete
-        _let_go_of_files(go, *server.pipes)
-        environment.hide()
-        os.setsid()
-        second = os.fork()
-        if second == 0:
-            server.live(go)
-        else:
-            os.write(server.report, b"%d\n" % second)
-    finally:
-        os._exit(0)
-
-
-class _Daemon:
-    """Life of the serving process; ends with os._exit(), never returns into the parent's code."""
+class _Daemon(Detached):
+    title = b"vdisk-mount"
 
     def __init__(
         self,
-        open_device: Callable[[], BlockDevice],
+        open_volumes: Callable[[], Opened],
         folder: str,
         read_only: bool,
-        report: int,
         leash: int | None,
     ) -> None:
-        self.open_device = open_device
-        self.folder = folder
+        super().__init__(folder)
+        self.open_volumes = open_volumes
         self.point = os.path.join(folder, FUSE)
         self.read_only = read_only
-        self.report, self.leash = report, leash
+        self.leash = leash
+        self.is_open = False
 
     @property
     def pipes(self) -> list[int]:
         """To the process that mounts."""
         return [self.report] if self.leash is None else [self.report, self.leash]
 
-    def live(self, go: int) -> None:
-        if os.read(go, 2) != b"go":  # the parent died before it could write down who we are
-            return
-        os.close(go)
-        self._settle()
-        try:
-            self._serve(self.open_device())
-        except DiskError as error:
-            traceback.print_exc()
-            facts = error.facts()
-            self._tell({**facts, "message": error.message})
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-
-    def _settle(self) -> None:
-        """Own log, own name, nothing of the parent's ways."""
-        log = os.open(os.path.join(self.folder, LOG), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        null = os.open(os.devnull, os.O_RDONLY)
-        for source, target in ((null, 0), (log, 1), (log, 2)):
-            os.dup2(source, target)
-        os.close(log)
-        os.close(null)
-        sys.stdout = sys.stderr = os.fdopen(1, "w", 1, errors="replace", closefd=False)
-        os.chdir("/")
-        os.umask(0o077)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        for number in _STOP:
-            signal.signal(number, signal.SIG_DFL)
-        _become_disk()
-
-    def _serve(self, device: BlockDevice) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)  # libfuse's threads inherit it
+    def work(self) -> None:
+        """Serve until somebody unmounts it, or tells us to."""
+        # Threads inherit it: libfuse's, and those that a disk brings.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
         threading.Thread(target=self._stop_when_told, daemon=True).start()
         if self.leash is not None:
             threading.Thread(target=self._stop_with_owner, args=(self.leash,), daemon=True).start()
+        opened = self.open_volumes()
+        self.is_open = True
         try:
-            report = fuse.serve(device, self.point, read_only=self.read_only, ready=self._ready)
+            report = fuse.serve(
+                opened.volumes,
+                self.point,
+                read_only=self.read_only,
+                ready=lambda: self.tell_ready(opened.facts),
+            )
         except BaseException:
-            device.close()
+            opened.close()
             raise
-        self._close(device, report)
-
-    def _close(self, device: BlockDevice, report: fuse.Report) -> None:
-        """Make all durable, and leave word how it went."""
-        try:
-            if not self.read_only:
-                device.flush()
-            device.close()
-        except Exception as error:
-            report.note("close", error, write=True)
-        facts = {"failed_writes": report.failed_writes, "first_failure": report.first_failure}
-        write_durably(os.path.join(self.folder, CLOSED), json.dumps(facts).encode())
-
-    def _ready(self) -> None:
-        self._tell({"ready": True})
-
-    def _tell(self, answer: dict[str, object]) -> None:
-        with contextlib.suppress(OSError):  # the parent may be dead: somebody will sweep
-            os.write(self.report, json.dumps(answer).encode() + b"\n")
-            os.close(self.report)
-            self.report = -1  # the number may soon be that of another file
+        self.close(opened, report, read_only=self.read_only)
 
     def _stop_with_owner(self, leash: int) -> None:
         """The owner never writes: this returns when it is gone, however it went."""
@@ -227,13 +121,15 @@ class _Daemon:
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _stop_when_told(self) -> None:
-        """Unmount everything that stands on this disk; go on serving until that is done.
+        """Unmount everything that stands on these volumes; go on serving until that is done.
 
         Ending at once would lose what the kernel has not written yet.
         """
-        say(f"told to stop by signal {signal.sigwait(_STOP)}")
+        say(f"told to stop by signal {signal.sigwait(STOP)}")
+        if not self.is_open:
+            os._exit(1)
         said, pause = "", 0.02
-        while True:  # ends with the process, once the FUSE file is unmounted
+        while True:  # ends with the process, once the FUSE files are unmounted
             try:
                 self._unmount_all()
             except Exception as error:
@@ -244,32 +140,13 @@ class _Daemon:
             pause = min(2 * pause, 2)
 
     def _unmount_all(self) -> None:
-        for device in loop.find(disk_file(self.folder)):
-            for mount in reversed(mounts()):
-                if mount.source == device.path:
-                    unmount(mount.point)
+        files = shown_files(self.folder)
+        devices = loop.below(files)
+        sources = {device.path for device in devices}
+        for mount in reversed(mounts()):  # those inside of others were made later
+            if mount.source in sources or mount.source.startswith(files):
+                unmount(mount.point)
+        for device in devices:
             loop.wait_free(device, 1)
-        if mounted_at(self.point) and not loop.find(disk_file(self.folder)):
+        if mounted_at(self.point) and not loop.below(files):
             unmount(self.point)
-
-
-def _let_go_of_files(*kept: int) -> None:
-    """Put nothing in the place of every file but the standard ones and these.
-
-    Their numbers stay taken: an object of the parent that knows one may still close it, and must
-    not hit what would have got the number next, such as /dev/fuse.
-    """
-    null = os.open(os.devnull, os.O_RDWR)
-    for fd in map(int, os.listdir("/proc/self/fd")):
-        if fd > 2 and fd not in (null, *kept):
-            with contextlib.suppress(OSError):  # the one that listed the folder
-                os.fstat(fd)
-                os.dup2(null, fd, inheritable=False)
-    os.close(null)
-
-
-def _become_disk() -> None:
-    """Our name for ps, and the kernel's promise not to wait for us while it frees memory."""
-    libc = ctypes.CDLL(None)
-    libc.prctl(_PR_SET_NAME, b"vdisk-mount", 0, 0, 0)
-    libc.prctl(_PR_SET_IO_FLUSHER, 1, 0, 0, 0)

@@ -14,7 +14,7 @@ import typing as t
 import uuid
 
 from .._device.device import read
-from . import fat, ntfs
+from . import fat, md, ntfs
 
 if t.TYPE_CHECKING:
     from .._device.device import BlockDevice
@@ -80,6 +80,15 @@ def _lvm(head: bytes) -> FileSystem | None:
     return None
 
 
+def _raid(head: bytes) -> FileSystem | None:
+    found = md.recognise(head)
+    return None if found is None else FileSystem(md.MEMBER, *found)
+
+
+def _bitlocker(head: bytes) -> FileSystem | None:
+    return FileSystem("BitLocker") if head[3:11] == b"-FVE-FS-" else None
+
+
 def _xfs(head: bytes) -> FileSystem | None:
     if head[:4] != b"XFSB":
         return None
@@ -134,4 +143,4 @@ def _iso9660(head: bytes) -> FileSystem | None:
     return FileSystem("iso9660", _text(block[40:72]), serial)
 
 
-_PROBES = (_luks, _lvm, _xfs, _squashfs, _ext, _btrfs, _swap, _iso9660)
+_PROBES = (_raid, _luks, _lvm, _bitlocker, _xfs, _squashfs, _ext, _btrfs, _swap, _iso9660)

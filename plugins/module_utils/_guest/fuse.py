@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the vdisk.lifecycle authors
 # SPDX-License-Identifier: BSD-2-Clause
 # Private to vdisk.lifecycle: not an API for other collections.
-"""A FUSE file system with one file, disk.raw, that is a BlockDevice."""
+"""A FUSE file system of BlockDevices: disk.raw, disk1.raw, disk2.raw, …"""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import traceback
 import typing as t
 
 from .._device.errors import DiskError, MissingLibrary, NoSpace, ReadOnlyDisk
-from .sharedlock import SharedLock
+from .._device.sharedlock import SharedLock
+from .fusetools import user_may_share
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from types import ModuleType
 
     from .._device.device import BlockDevice
 
-DISK_FILE = "disk.raw"
 REQUEST = 1 << 20  # bytes; the most that the kernel asks for at once
 _LIBRARIES = ("libfuse3.so.3", "libfuse3.so.4")
 _PUNCH, _KEEP, _ZERO = 0x02, 0x01, 0x10  # FALLOC_FL_*, fallocate(2)
@@ -46,17 +46,24 @@ def load_library() -> ModuleType:
     return t.cast("ModuleType", mfusepy)
 
 
+def file_name(number: int) -> str:
+    """Of the device with that number; a single one is disk.raw."""
+    return f"disk{number or ''}.raw"
+
+
 def serve(
-    device: BlockDevice, folder: str, *, read_only: bool, ready: Callable[[], None]
+    devices: Sequence[BlockDevice], folder: str, *, read_only: bool, ready: Callable[[], None]
 ) -> Report:
-    """Show the device as `folder`/disk.raw until the folder is unmounted.
+    """Show the devices as files in `folder` until that is unmounted.
 
     `ready` is called once requests are answered. Raises MissingLibrary, RuntimeError (libfuse).
     """
     library = load_library()
-    operations = DiskFile(device, read_only, ready)
+    operations = DiskFolder(devices, read_only, ready)
     options = {"fsname": "vdisk", "direct_io": True, "ro": read_only}
-    _zero_copy(library)(operations, folder, foreground=True, **options)
+    if os.geteuid() and user_may_share():
+        options["allow_root"] = True  # a program that mounts may be setuid
+    zero_copy(library)(operations, folder, foreground=True, **options)
     return operations.report
 
 
@@ -84,20 +91,24 @@ class Report:
                 traceback.print_exception(error)
 
 
-class DiskFile:
-    """The operations, called from many threads; errors become error numbers.
-
-    As mfusepy wants them, save for read() and write(), which take the buffers of _zero_copy().
+class DiskFolder:
+    """The operations, called from many threads; as mfusepy wants them, save for read() and write(),
+    which take the buffers of zero_copy().
     """
 
     use_ns = True
 
-    def __init__(self, device: BlockDevice, read_only: bool, ready: Callable[[], None]) -> None:
-        self.device = device
-        self.mode = stat.S_IFREG | (0o400 if read_only else 0o600)
+    def __init__(
+        self, devices: Sequence[BlockDevice], read_only: bool, ready: Callable[[], None]
+    ) -> None:
         self.report = Report()
+        lock = SharedLock()  # one: several volumes may lie on the same disk
+        self.files = {
+            f"/{file_name(number)}": DiskFile(device, read_only, self.report, lock)
+            for number, device in enumerate(devices)
+        }
         self._ready = ready
-        self._lock = SharedLock()
+        self._owner = {"st_uid": os.geteuid(), "st_gid": os.getegid()}
 
     def init_with_config(self, connection: t.Any, _config: object) -> None:
         connection.max_write = REQUEST
@@ -105,18 +116,52 @@ class DiskFile:
 
     def getattr(self, path: str, _handle: int | None = None) -> dict[str, int]:
         if path == "/":
-            return {"st_mode": stat.S_IFDIR | 0o500, "st_nlink": 2}
-        if path != f"/{DISK_FILE}":
-            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
-        return {"st_mode": self.mode, "st_nlink": 1, "st_size": self.device.size}
+            return {"st_mode": stat.S_IFDIR | 0o500, "st_nlink": 2, **self._owner}
+        file = self._file(path)
+        facts = {"st_mode": file.mode, "st_nlink": 1, "st_size": file.device.size}
+        return {**facts, **self._owner}
 
     def readdir(self, _path: str, _handle: int) -> list[str]:
-        return [".", "..", DISK_FILE]
+        return [".", "..", *(path[1:] for path in self.files)]
 
-    def open(self, _path: str, _flags: int) -> int:
+    def open(self, path: str, _flags: int) -> int:
+        self._file(path)
         return 0
 
-    def read(self, offset: int, buffer: memoryview) -> int:
+    def read(self, path: str, offset: int, buffer: memoryview, handle: int) -> int:
+        return self._file(path).read(path, offset, buffer, handle)
+
+    def write(self, path: str, offset: int, data: memoryview, handle: int) -> int:
+        return self._file(path).write(path, offset, data, handle)
+
+    def fsync(self, path: str, data_only: int, handle: int) -> None:
+        self._file(path).fsync(path, data_only, handle)
+
+    def fallocate(self, path: str, mode: int, offset: int, length: int, handle: int) -> None:
+        self._file(path).fallocate(path, mode, offset, length, handle)
+
+    def _file(self, path: str) -> DiskFile:
+        if path not in self.files:
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return self.files[path]
+
+
+class DiskFile:
+    """The operations on one device; errors become error numbers."""
+
+    def __init__(
+        self,
+        device: BlockDevice,
+        read_only: bool,
+        report: Report | None = None,
+        lock: SharedLock | None = None,
+    ) -> None:
+        self.device = device
+        self.mode = stat.S_IFREG | (0o400 if read_only else 0o600)
+        self.report = report or Report()
+        self._lock = lock or SharedLock()
+
+    def read(self, _path: str, offset: int, buffer: memoryview, _handle: int) -> int:
         """Fill the buffer as far as the disk goes; how many bytes that was."""
         buffer = buffer[: max(0, self.device.size - offset)]
         if not buffer.nbytes:
@@ -125,7 +170,7 @@ class DiskFile:
             self.device.readinto(offset, buffer)
         return buffer.nbytes
 
-    def write(self, offset: int, data: memoryview) -> int:
+    def write(self, _path: str, offset: int, data: memoryview, _handle: int) -> int:
         self._change(
             f"write of {data.nbytes} bytes at byte {offset}", self.device.write, offset, data
         )
@@ -159,7 +204,7 @@ def _errno(error: Exception) -> int:
     return errno.EROFS if isinstance(error, ReadOnlyDisk) else errno.EIO
 
 
-def _zero_copy(library: ModuleType) -> t.Any:
+def zero_copy(library: ModuleType) -> t.Any:
     """mfusepy.FUSE, but data goes straight between the device and libfuse's buffers."""
     view = ctypes.pythonapi.PyMemoryView_FromMemory
     view.restype = ctypes.py_object
@@ -167,10 +212,12 @@ def _zero_copy(library: ModuleType) -> t.Any:
     readable, writable = 0x100, 0x200  # PyBUF_READ, PyBUF_WRITE
 
     class Fuse(library.FUSE):  # type: ignore[name-defined,misc]
-        def read(self, _path: object, buf: t.Any, size: int, offset: int, _fip: object) -> int:
-            return int(self.operations.read(offset, view(buf, size, writable)))
+        def read(self, path: bytes, buf: t.Any, size: int, offset: int, fip: t.Any) -> int:
+            data = view(buf, size, writable)
+            return int(self.operations.read(os.fsdecode(path), offset, data, fip.contents.fh))
 
-        def write(self, _path: object, buf: t.Any, size: int, offset: int, _fip: object) -> int:
-            return int(self.operations.write(offset, view(buf, size, readable)))
+        def write(self, path: bytes, buf: t.Any, size: int, offset: int, fip: t.Any) -> int:
+            data = view(buf, size, readable)
+            return int(self.operations.write(os.fsdecode(path), offset, data, fip.contents.fh))
 
     return Fuse

@@ -19,6 +19,7 @@ if t.TYPE_CHECKING:
 
 _SECTOR_SIZES = (512, 4096)
 _TABLE_LIMIT = 4 << 20  # bytes; the usual table has 16 KiB
+_MOST = 256  # partitions, as Linux has it (DISK_MAX_PARTS)
 _HEADER = struct.Struct("<8s4sII4xQQQQ16sQIII")  # 5.3.2
 
 
@@ -52,7 +53,7 @@ def read_entries(device: BlockDevice) -> list[Entry]:
     for sector in _SECTOR_SIZES:
         for which, lba in (("primary", 1), ("backup", device.size // sector - 1)):
             try:
-                return _read_table(device, sector, lba)
+                return _few(_read_table(device, sector, lba), device)
             except _Bad as bad:
                 reasons.append(f"{which} header at byte {lba * sector}: {bad}")
     raise CorruptDisk(
@@ -61,6 +62,18 @@ def read_entries(device: BlockDevice) -> list[Entry]:
         found="; ".join(reasons[:2]),
         hint="Repair a copy of the disk with gdisk (recovery menu), or restore it.",
     )
+
+
+def _few(entries: list[Entry], device: BlockDevice) -> list[Entry]:
+    if len(entries) > _MOST:
+        raise CorruptDisk(
+            "the partition table has more partitions than Linux can name",
+            path=getattr(device, "name", None),
+            found=len(entries),
+            expected=f"at most {_MOST}",
+            hint="Nobody makes such a table by accident: be careful with this disk.",
+        )
+    return entries
 
 
 def _read_table(device: BlockDevice, sector: int, lba: int) -> list[Entry]:

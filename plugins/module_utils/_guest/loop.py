@@ -41,13 +41,17 @@ class Loop(t.NamedTuple):
 
 
 @contextlib.contextmanager
-def attached(fd: int, offset: int, size: int, *, read_only: bool) -> Iterator[str]:
+def attached(
+    fd: int, offset: int, size: int, *, read_only: bool, direct: bool = True
+) -> Iterator[str]:
     """The path of a device that shows bytes of a file; gone afterwards unless then mounted.
 
+    direct: past the page cache of that file; without it, small reads of real files are much faster.
     Raises MountFailed.
     """
     try:
-        path, device = _attach(fd, offset, size, read_only)
+        flags = _AUTOCLEAR | (_DIRECT_IO if direct else 0) | (_READ_ONLY if read_only else 0)
+        path, device = _attach(fd, offset, size, flags)
     except OSError as error:
         reason = f"cannot attach a loop device: {error.strerror}"
         hint = "Linux 5.8 or newer, the loop module and root's rights are needed."
@@ -59,11 +63,11 @@ def attached(fd: int, offset: int, size: int, *, read_only: bool) -> Iterator[st
         os.close(device)
 
 
-def _attach(fd: int, offset: int, size: int, read_only: bool) -> tuple[str, int]:
-    flags = _AUTOCLEAR | _DIRECT_IO | (_READ_ONLY if read_only else 0)
+def _attach(fd: int, offset: int, size: int, flags: int) -> tuple[str, int]:
+    mode = os.O_RDONLY if flags & _READ_ONLY else os.O_RDWR
     for _attempt in range(_ATTEMPTS):
         path = f"/dev/loop{_free_number()}"
-        device = os.open(path, (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC)
+        device = os.open(path, mode | os.O_CLOEXEC)
         info = (0, 0, 0, offset, size, 0, 0, 0, flags, b"", b"", b"", 0, 0)
         try:
             fcntl.ioctl(device, _CONFIGURE, _CONFIG.pack(fd, 0, *info))
@@ -95,9 +99,14 @@ def loops() -> list[Loop]:
     return [loop for loop in found if loop is not None]
 
 
-def find(backing: str, offset: int | None = None) -> list[Loop]:
-    """The devices over a file, or over what begins at one place of it."""
-    return [loop for loop in loops() if loop.backing == backing and offset in (None, loop.offset)]
+def find(backing: str, offset: int) -> list[Loop]:
+    """The devices over what begins at one place of a file."""
+    return [loop for loop in loops() if loop.backing == backing and loop.offset == offset]
+
+
+def below(prefix: str) -> list[Loop]:
+    """The devices over files whose paths begin so."""
+    return [loop for loop in loops() if loop.backing.startswith(prefix)]
 
 
 def _describe(name: str) -> Loop | None:
@@ -106,10 +115,15 @@ def _describe(name: str) -> Loop | None:
         offset = int(_attribute(name, "loop/offset"))
     except (OSError, ValueError):  # not attached, or just let go
         return None
-    sequence = ""
-    with contextlib.suppress(OSError):  # Linux 5.15
-        sequence = _attribute(name, "diskseq")
-    return Loop(f"/dev/{name}", backing, offset, sequence)
+    return Loop(f"/dev/{name}", backing, offset, sequence_of(name))
+
+
+def sequence_of(device: str) -> str:
+    """Another one each time it is attached; empty before Linux 5.15."""
+    try:
+        return _attribute(os.path.basename(device), "diskseq")
+    except OSError:
+        return ""
 
 
 def _attribute(name: str, attribute: str) -> str:

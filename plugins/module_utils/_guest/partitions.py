@@ -18,22 +18,31 @@ if t.TYPE_CHECKING:
 
     from .._device.device import BlockDevice
 
+LVM, LUKS = "lvm", "luks"  # the schemes of logical volumes and of what was unlocked
 SECTOR = 512  # an MBR counts in these; disks of 4096-byte sectors carry a GPT
 _LOGICAL_LIMIT = 128  # a chain of logical partitions is not followed further
 _BOOT_SECTORS = ("vfat", "exfat", "ntfs")  # end with the signature of an MBR, but are none
 
 
 class Partition(t.NamedTuple):
-    """One partition; start and size are bytes, clipped to the disk. The whole disk is number 0."""
+    """One partition; start and size are bytes, clipped to the disk. The whole disk is number 0.
+
+    So is what goes by its name: logical volumes, `group/volume`, and what is inside of LUKS.
+    """
 
     number: int
-    scheme: str  # mbr, gpt, or none for a disk without a table
+    scheme: str  # mbr, gpt, lvm, luks, or none for a disk without a table
     type_id: str  # 0x83, or a GUID
     type: str
     name: str | None
     uuid: str | None
     start: int
     size: int
+
+    @property
+    def extended(self) -> bool:
+        """Whether it is only there to hold logical partitions."""
+        return self.scheme == "mbr" and int(self.type_id, 16) in EXTENDED
 
 
 class _Entry(t.NamedTuple):

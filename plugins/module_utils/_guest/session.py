@@ -5,58 +5,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import errno
-import fcntl
 import os
-import time
 import typing as t
 
-from .._device.errors import DiskError, DiskInUse, InvalidRequest, MountFailed, from_oserror
-from .._device.files import File
-from .._device.raw import RawDevice
-from . import daemon, loop
-from .mount import NEVER_WRITABLE
-from .mount import mount as mount_volume
+from .._device.errors import DiskError, InvalidRequest, MountFailed
+from . import command
+from .making import Mounting
 from .mountinfo import mounted_at
-from .processes import Process, boot_id
+from .processes import boot_id
+from .request import HOST, VOLUME, FlatFile, MountRequest
 from .state import Journal, StateFolder
-from .undo import our_mount, undo
-from .volumes import Volume, choose, in_words, list_volumes
+from .undo import our_mounts, undo
+from .volumes import in_words
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .._device.device import BlockDevice
-    from .filesystems import FileSystem
-
     Warn = Callable[[str], None]
 
-_LOCK_SECONDS = 2  # udev looks at block devices for a moment
+__all__ = ("FlatFile", "MountRequest", "MountState")
 
-
-class FlatFile(t.NamedTuple):
-    """A disk whose bytes lie in a file as they are, from `offset` on."""
-
-    path: str
-    offset: int
-    size: int
-
-
-@dataclasses.dataclass(frozen=True)
-class MountRequest:
-    """What shall be where. Anything but a FlatFile is opened, and closed, by a daemon.
-
-    leash: see daemon.start(); a mount without one stays until somebody unmounts it.
-    """
-
-    source: FlatFile | Callable[[], BlockDevice]
-    reference: str  # the disk, in the words of the user
-    mount_point: str
-    volume: str | None = None  # number, label or UUID
-    read_only: bool = True
-    leash: int | None = None
+_ANSWER_SECONDS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,10 +37,18 @@ class MountState:
     reference: str
     mount_point: str
     read_only: bool
-    volume: dict[str, t.Any] | None
+    volume: dict[str, t.Any] | None  # of the root
     device: str | None
     daemon: int | None
     problem: str | None = None
+    wanted: str | None = None  # how somebody called the volume
+    paths: tuple[str, ...] = ()  # all disks
+    subvolume: str | None = None
+    layout: str = VOLUME
+    isolation: str = HOST
+    transaction: dict[str, t.Any] | None = None
+    lost: str = ""  # what of the disk cannot be read
+    parts: tuple[dict[str, t.Any], ...] = ()  # volumes with their mount_point, the root first
 
     @property
     def healthy(self) -> bool:
@@ -77,14 +56,26 @@ class MountState:
 
     def satisfies(self, request: MountRequest) -> bool:
         """Whether it is what a request asks for."""
-        if not self.healthy or self.volume is None:
-            return False
-        known = {str(self.volume[key]).lower() for key in ("number", "label", "uuid")}
         return (
-            self.reference == request.reference
+            self.healthy
+            and self.reference == request.reference
+            and self.paths == request.all_paths
             and self.mount_point == _resolved(request.mount_point)
             and self.read_only == request.read_only
-            and (request.volume is None or request.volume.lower() in known)
+            and (self.layout, self.isolation) == (request.layout, request.isolation)
+            and (self.subvolume, self.lost) == (request.subvolume, request.lost)
+            and (self.transaction is None) == (request.transaction is None)
+            and self._is_volume(request.volume)
+        )
+
+    def _is_volume(self, wanted: str | None) -> bool:
+        if wanted in (None, self.wanted):
+            return True
+        volume = self.volume or {}
+        names = [volume.get(key) for key in ("number", "name", "label")]
+        uuid = volume.get("uuid") or ""
+        return wanted in [str(name) for name in names if name is not None] or (
+            str(wanted).lower() == uuid.lower()
         )
 
 
@@ -93,8 +84,9 @@ def mounted(mount_point: str) -> MountState | None:
 
     Raises InvalidRequest for what can never be a mount point of ours.
     """
-    journal = StateFolder.of(_resolved(mount_point)).load()
-    return None if journal is None else _state(journal)
+    folder = StateFolder.of(_resolved(mount_point))
+    journal = folder.load()
+    return None if journal is None else _state(folder, journal)
 
 
 def find(request: MountRequest) -> MountState | None:
@@ -102,6 +94,7 @@ def find(request: MountRequest) -> MountState | None:
 
     Raises MountFailed where something else is mounted, InvalidRequest where nothing can be.
     """
+    request.check()
     point = _resolved(request.mount_point)
     state = mounted(point)
     if state is None:
@@ -133,7 +126,8 @@ def mount(request: MountRequest, warn: Warn | None = None) -> MountState:
             if lost and warn:
                 warn(lost)
             _require_free(point)
-        return _Mounting(request, point, folder).run()
+        journal = Mounting(request, point, folder, warn or (lambda _text: None)).run()
+        return _state(folder, journal)
 
 
 def unmount(mount_point: str) -> bool:
@@ -181,7 +175,7 @@ def _dead_ones() -> Iterator[tuple[StateFolder, Journal]]:
     for folder in StateFolder.all():
         with folder.locked(wait=False) as ours:
             journal = folder.load() if ours else None
-            if journal is not None and not _state(journal).healthy:
+            if journal is not None and not _state(folder, journal).healthy:
                 yield folder, journal
 
 
@@ -196,38 +190,47 @@ def _clean(folder: StateFolder, journal: Journal) -> str | None:
     return None
 
 
-def _state(journal: Journal) -> MountState:
+def _state(folder: StateFolder, journal: Journal) -> MountState:
     return MountState(
         reference=journal.reference,
         mount_point=journal.mount_point,
         read_only=journal.read_only,
         volume=journal.volume,
-        device=journal.device,
+        device=journal.parts[0].device if journal.parts else None,
         daemon=journal.daemon.pid if journal.daemon else None,
-        problem=_problem(journal),
+        problem=_problem(folder, journal),
+        wanted=journal.wanted,
+        paths=tuple(journal.paths),
+        subvolume=journal.subvolume,
+        layout=journal.layout,
+        isolation=journal.isolation,
+        transaction=journal.transaction,
+        lost=journal.lost,
+        parts=tuple({**part.volume, "mount_point": part.point} for part in journal.parts),
     )
 
 
-def _problem(journal: Journal) -> str | None:
+def _problem(folder: StateFolder, journal: Journal) -> str | None:
     if journal.boot != boot_id():
         return "the machine was started again since"
     if not journal.complete:
         return "it was never finished"
     if journal.daemon is not None and not journal.daemon.alive:
         return "the process that serves its disk is gone"
-    found = our_mount(journal)
-    if found is None:
+    found = our_mounts(folder, journal)
+    if {part.point for part in journal.parts} - {mount.point for mount in found}:
         return "it was unmounted by somebody else"
-    if found.fs.startswith("fuse") and not _answers(journal.mount_point):
+    if not all(_answers(mount.point) for mount in found if mount.fs.startswith("fuse")):
         return "the program that serves its file system is gone"
     return None
 
 
 def _answers(point: str) -> bool:
+    """Whether its server is there. One that takes its time is, and keeps nobody waiting."""
     try:
-        os.stat(point)
-    except OSError as error:
-        return error.errno != errno.ENOTCONN
+        command.run(["stat", point], _ANSWER_SECONDS, package="coreutils")
+    except command.ProgramFailed as error:
+        return os.strerror(errno.ENOTCONN) not in error.output
     return True
 
 
@@ -235,7 +238,10 @@ def _resolved(mount_point: str) -> str:
     """Without links. Raises InvalidRequest for what can never be a mount point of ours."""
     if not mount_point:  # os.path takes it for the working directory
         raise InvalidRequest("the mount point is empty", expected="the path of a directory")
-    point = os.path.realpath(mount_point)
+    parent, name = os.path.split(mount_point)
+    point = os.path.join(os.path.realpath(parent), name)
+    if name in ("", ".", "..") or mounted_at(point) is None:  # else looking at it could hang
+        point = os.path.realpath(mount_point)
     if point == "/":
         raise InvalidRequest("the root directory cannot be a mount point", path=mount_point)
     return point
@@ -256,114 +262,3 @@ def _require_free(point: str) -> None:
 def _occupied(point: str, found: str) -> MountFailed:
     hint = "Unmount that first, or choose another mount point."
     return MountFailed("something else is mounted there", path=point, found=found, hint=hint)
-
-
-class _Mounting:
-    """The steps of one mount. Each is in the journal before it is taken."""
-
-    def __init__(self, request: MountRequest, point: str, folder: StateFolder) -> None:
-        self.request = request
-        self.folder = folder
-        self.journal = Journal(point, request.reference, request.volume, request.read_only)
-
-    def run(self) -> MountState:
-        try:
-            self._make_directories()
-            if isinstance(self.request.source, FlatFile):
-                self._mount_flat(self.request.source)
-            else:
-                self._mount_served(self.request.source)
-        except BaseException as error:
-            self._undo_after(error)
-            raise
-        return _state(self.journal)
-
-    def _undo_after(self, error: BaseException) -> None:
-        try:
-            undo(self.folder, self.journal)
-        except DiskError as second:
-            raise MountFailed(f"{error} And cleaning up failed: {second}") from error
-
-    def _make_directories(self) -> None:
-        point = self.journal.mount_point
-        self.journal.directories = _missing(point)
-        self.folder.save(self.journal)
-        try:
-            os.makedirs(point, exist_ok=True)
-        except OSError as error:
-            raise from_oserror(error, "make the mount point", point) from error
-
-    def _mount_flat(self, source: FlatFile) -> None:
-        path = os.path.realpath(source.path)
-        with _locked_file(path, writable=not self.request.read_only) as file:
-            volume = self._choose(RawDevice(file, source.offset, source.size))
-            self._mount(file, source.offset, volume)
-
-    def _mount_served(self, open_device: Callable[[], BlockDevice]) -> None:
-        self.journal.served = True
-        self.journal.backing = daemon.disk_file(self.folder.path)
-        self.folder.save(self.journal)
-        os.mkdir(self.folder.fuse, 0o700)
-        daemon.start(
-            open_device,
-            self.folder.path,
-            read_only=self.request.read_only,
-            born=self._born,
-            leash=self.request.leash,
-        )
-        with File(self.journal.backing, writable=not self.request.read_only) as file:
-            self._mount(file, 0, self._choose(RawDevice(file)))
-
-    def _born(self, process: Process) -> None:
-        self.journal.daemon = process
-        self.folder.save(self.journal)
-
-    def _choose(self, device: RawDevice) -> Volume:
-        volume = choose(list_volumes(device), self.request.volume)
-        kind = volume.filesystem.kind if volume.filesystem else ""
-        if kind in NEVER_WRITABLE and not self.request.read_only:
-            raise InvalidRequest(f"{kind} can only be mounted read-only", path=device.name)
-        return volume
-
-    def _mount(self, file: File, offset: int, volume: Volume) -> None:
-        part, read_only = volume.partition, self.request.read_only
-        filesystem = t.cast("FileSystem", volume.filesystem)  # else it had not been chosen
-        self.journal.backing = file.path
-        self.journal.offset = offset + part.start
-        self.journal.volume = volume.as_dict()
-        with loop.attached(
-            file.fileno(), self.journal.offset, part.size, read_only=read_only
-        ) as device:
-            self.journal.device = device
-            self.folder.save(self.journal)
-            mount_volume(device, filesystem, self.journal.mount_point, read_only=read_only)
-            found = mounted_at(self.journal.mount_point)
-            self.journal.mount_number = found.number if found else None
-            self.journal.complete = True
-            self.folder.save(self.journal)
-
-
-def _missing(path: str) -> list[str]:
-    """The directories that have to be made, outermost first."""
-    missing: list[str] = []
-    while not os.path.lexists(path):
-        missing.insert(0, path)
-        path = os.path.dirname(path)
-    return missing
-
-
-@contextlib.contextmanager
-def _locked_file(path: str, *, writable: bool) -> Iterator[File]:
-    """The file under a lock that the loop device keeps after us. Raises DiskInUse."""
-    with File(path, writable=writable) as file:
-        kind = fcntl.LOCK_EX if writable else fcntl.LOCK_SH
-        end = time.monotonic() + _LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(file.fileno(), kind | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    raise DiskInUse("somebody else has it open", path=path) from None
-                time.sleep(0.05)
-        yield file

@@ -5,29 +5,35 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import fcntl
-import hashlib
 import json
 import os
-import time
 import typing as t
 
-from .._device.errors import MountFailed, from_oserror
+from .._device.errors import from_oserror
 from .._device.files import TEMPORARY_SUFFIX, remove_if_there, write_durably
-from .daemon import CLOSED, FUSE, LOG, disk_file
+from .daemon import FUSE
+from .detached import CLOSED, LOG
+from .lockedfolder import LockedFolder, name_of, remove_directory, run_directory
 from .mountinfo import mounts
 from .processes import Process, boot_id, holder
+from .request import HOST, VOLUME
 
-if t.TYPE_CHECKING:
-    from collections.abc import Iterator
-
-RUN_DIRECTORY = "/run/vdisk-lifecycle"  # VDISK_RUN_DIR says another
 _STATE = "state.json"
-_GLANCE_SECONDS = 0.2  # what was killed a moment ago has let go by then
 _GONE = Process(0, 0)
-_LOCK_SECONDS = 300  # as long as another run may take to mount or unmount
+
+
+@dataclasses.dataclass
+class Part:
+    """One mount: a volume, as a range of a file, at a directory."""
+
+    point: str
+    volume: dict[str, t.Any]
+    backing: str
+    offset: int
+    device: str | None = None  # a loop device over the file; None where a program opens that itself
+    number: int | None = None  # of the mount, once it is made
+    sequence: str = ""  # of the loop device, whose path is used again
 
 
 @dataclasses.dataclass
@@ -38,35 +44,45 @@ class Journal:
     reference: str
     wanted: str | None
     read_only: bool
+    paths: list[str] = dataclasses.field(default_factory=list)  # all disks
+    subvolume: str | None = None
+    layout: str = VOLUME
+    isolation: str = HOST
+    transaction: dict[str, t.Any] | None = None
+    lost: str = ""
     boot: str = dataclasses.field(default_factory=boot_id)
     directories: list[str] = dataclasses.field(default_factory=list)
     served: bool = False  # by a daemon of ours, not straight from a file
     daemon: Process | None = None
-    backing: str | None = None  # the file under the loop device, and where in it
-    offset: int = 0
-    volume: dict[str, t.Any] | None = None
-    mount_number: int | None = None
-    device: str | None = None
+    appliance: Process | None = None
+    parts: list[Part] = dataclasses.field(default_factory=list)  # the root first
     complete: bool = False
 
+    @property
+    def volume(self) -> dict[str, t.Any] | None:
+        """Of the root."""
+        return self.parts[0].volume if self.parts else None
 
-class StateFolder:
-    """The folder of one mount point. Being inside locked() gives the right to change it."""
+
+class StateFolder(LockedFolder):
+    """The folder of one mount point."""
 
     def __init__(self, path: str) -> None:
-        self.path = path
-        self.name = os.path.basename(path)
+        super().__init__(path)
         self.fuse = os.path.join(path, FUSE)
 
     @classmethod
     def of(cls, mount_point: str) -> StateFolder:
-        return cls(os.path.join(_mounts_directory(), _name_of(mount_point)))
+        return cls(os.path.join(_mounts_directory(), name_of(mount_point)))
 
     @classmethod
     def all(cls) -> list[StateFolder]:
         folder = _mounts_directory()
         names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
         return [cls(os.path.join(folder, name)) for name in names]
+
+    def is_empty(self) -> bool:
+        return self.load() is None
 
     def load(self) -> Journal | None:
         """None where nothing was made, or is left."""
@@ -90,9 +106,9 @@ class StateFolder:
         go when somebody unmounts it.
         """
         points = (mount.point for mount in mounts())
-        point = next((point for point in points if _name_of(point) == self.name), self.path)
+        point = next((point for point in points if name_of(point) == self.name), self.path)
         journal = Journal(point, "(its state.json is damaged)", None, True)
-        journal.served, journal.backing = True, disk_file(self.path)
+        journal.served = True
         journal.daemon = holder(os.path.join(self.path, LOG)) or _GONE
         return journal
 
@@ -117,64 +133,22 @@ class StateFolder:
         remove_directory(self.fuse)
         remove_if_there(os.path.join(self.path, _STATE))
 
-    @contextlib.contextmanager
-    def locked(self, *, wait: bool = True) -> Iterator[bool]:
-        """Keep other runs out; the folder is made if need be.
-
-        False: another run has it, and we did not want to wait. Raises MountFailed.
-        """
-        end = time.monotonic() + (_LOCK_SECONDS if wait else _GLANCE_SECONDS)
-        fd = self._try_lock()
-        while fd is None and time.monotonic() < end:
-            time.sleep(0.02)
-            fd = self._try_lock()
-        if fd is None and wait:
-            reason = f"another run has been busy with it for {_LOCK_SECONDS} seconds"
-            raise MountFailed(reason, path=self.path)
-        try:
-            yield fd is not None
-        finally:
-            if fd is not None:
-                if self.load() is None:
-                    self.clear()
-                    remove_directory(self.path)
-                os.close(fd)
-
-    def _try_lock(self) -> int | None:
-        """A lock on the folder itself, unless it was removed meanwhile."""
-        # It may be removed between any two of these calls; makedirs() stumbles over that as well.
-        with contextlib.suppress(FileNotFoundError, FileExistsError):
-            os.makedirs(self.path, mode=0o700, exist_ok=True)
-            fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.path.samestat(os.fstat(fd), os.stat(self.path)):
-                    return fd
-            except (BlockingIOError, FileNotFoundError):
-                pass
-            os.close(fd)
-        return None
-
-
-def remove_directory(path: str) -> None:
-    """Remove it if it is there and empty."""
-    with contextlib.suppress(OSError):
-        os.rmdir(path)
-
-
-def _name_of(mount_point: str) -> str:
-    return hashlib.sha256(os.fsencode(mount_point)).hexdigest()[:16]
-
 
 def _parse(data: bytes) -> Journal:
     """Raises ValueError, TypeError, KeyError, AttributeError for what is no journal."""
     facts = json.loads(data)
-    if facts["daemon"] is not None:
-        facts["daemon"] = Process(*facts["daemon"])
-    known = {field.name for field in dataclasses.fields(Journal)}
-    # Another version of the collection may have mounted it and know more.
-    return Journal(**{name: facts[name] for name in known & facts.keys()})
+    for name in ("daemon", "appliance"):
+        if facts[name] is not None:
+            facts[name] = Process(*facts[name])
+    facts["parts"] = [Part(**_known(Part, part)) for part in facts["parts"]]
+    return Journal(**_known(Journal, facts))
+
+
+def _known(kind: type, facts: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Another version of the collection may have mounted it and know more."""
+    known = {field.name for field in dataclasses.fields(kind)}
+    return {name: facts[name] for name in known & facts.keys()}
 
 
 def _mounts_directory() -> str:
-    return os.path.join(os.environ.get("VDISK_RUN_DIR", RUN_DIRECTORY), "mounts")
+    return run_directory("mounts")

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import typing as t
 
 from .._device.errors import DiskInUse, MountFailed
 from . import session
-from .state import RUN_DIRECTORY, remove_directory
+from .lockedfolder import name_of, remove_directory, run_directory
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,8 +64,8 @@ def work_place(reference: str) -> Iterator[WorkPlace]:
 
     To be entered before the disk is opened. Raises DiskInUse, MountFailed.
     """
-    root = os.path.join(os.environ.get("VDISK_RUN_DIR", RUN_DIRECTORY), "work")
-    folder = os.path.join(root, hashlib.sha256(os.fsencode(reference)).hexdigest()[:16])
+    root = run_directory("work")
+    folder = os.path.join(root, name_of(reference))
     os.makedirs(folder, mode=0o700, exist_ok=True)
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

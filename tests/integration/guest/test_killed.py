@@ -7,13 +7,20 @@ import json
 import os
 import pathlib
 import signal
+import threading
 import time
 
 import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import MountFailed
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.raw import RawDevice
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest import session, state
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest import (
+    daemon,
+    mountables,
+    parts,
+    session,
+    state,
+)
 
 pytestmark = pytest.mark.serial
 
@@ -94,17 +101,47 @@ def test_there_are_no_more_journal_entries_than_these(ext4, ask, point, way, mon
     assert len(entries) == {"flat": FLAT_STEPS, "served": SERVED_STEPS}[way]
 
 
-@pytest.mark.parametrize("target", ["mount_volume", "list_volumes"])
+AROUND = {
+    "mounting": (parts, "mount_volume"),
+    "looking": (mountables, "straight"),
+    "serving": (daemon, "start"),
+}
+
+
+@pytest.mark.parametrize(
+    ("way", "target"),
+    [("flat", "mounting"), ("flat", "looking"), ("served", "mounting"), ("served", "serving")],
+)
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_mounting_killed_around_its_work(ext4, ask, point, way, target, moment, leftovers):
-    in_child(lambda: mount_and_die(ask(ext4, way), 0, moment, (session, target)))
+    in_child(lambda: mount_and_die(ask(ext4, way), 0, moment, AROUND[target]))
     assert session.mounted(str(point)).problem == "it was never finished"
     assert session.sweep() == [str(point)]
     assert leftovers() == []
 
 
+PROGRAMS = {
+    "vfat": ["mkfs.vfat", "-F", "12", "-s", "2"],
+    "exfat": ["mkfs.exfat"],
+    "ntfs": ["mkfs.ntfs", "-qFQ"],
+}
+
+
+@pytest.mark.parametrize("kind", PROGRAMS)
+def test_what_a_program_has_mounted_is_known_before_it_is_written_down(
+    kind, image, tool, ask, point, way, leftovers
+):
+    path = image(4 << 20)
+    tool(*PROGRAMS[kind], path)
+    request = ask(path, way, read_only=kind == "vfat")  # that can be read everywhere
+    in_child(lambda: mount_and_die(request, 0, "after", AROUND["mounting"]))
+    assert os.path.ismount(point)
+    assert session.sweep() == [str(point)]
+    wait_for(lambda: leftovers() == [])
+
+
 def test_half_made_mount_is_replaced_by_the_next(ext4, ask, point, way):
-    in_child(lambda: mount_and_die(ask(ext4, way), 0, "after", (session, "mount_volume")))
+    in_child(lambda: mount_and_die(ask(ext4, way), 0, "after", (parts, "mount_volume")))
     assert session.mount(ask(ext4, way)).healthy
     session.unmount(str(point))
 
@@ -239,6 +276,46 @@ def test_daemon_told_to_stop_waits_for_the_users(marked, ext4, point):
         os.fsync(stream.fileno())
     wait_for(lambda: os.path.exists(f"{ext4}.closed"))
     session.sweep()
+
+
+class Threaded(Marked):
+    """Keeps a thread, as a session with a vCenter or an object store does."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+
+def test_threads_of_the_disk_do_not_take_the_signal_to_stop(ext4, point):
+    source = functools.partial(Threaded.open, ext4, writable=True)
+    session.mount(session.MountRequest(source, "x", str(point), None, False))
+    (point / "mark").write_text("here")
+    begun = time.monotonic()
+    session.unmount(str(point))
+    assert time.monotonic() - begun < 5
+    assert os.path.exists(f"{ext4}.closed")
+
+
+def open_for_ever():
+    time.sleep(1000)
+
+
+def test_daemon_that_still_opens_its_disk_ends_at_once(point):
+    def mount():
+        session.mount(session.MountRequest(open_for_ever, "x", str(point)))
+
+    pid = os.fork()
+    if pid == 0:
+        try:
+            mount()
+        finally:
+            os._exit(0)
+    wait_for(lambda: (found := session.mounted(str(point))) is not None and found.daemon)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    begun = time.monotonic()
+    assert session.sweep() == [str(point)]
+    assert time.monotonic() - begun < 5
 
 
 def test_state_of_an_earlier_boot_is_forgotten(ext4, ask, point, leftovers, tmp_path):

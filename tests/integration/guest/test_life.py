@@ -22,6 +22,8 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.raw import RawDevice
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest import fuse, session
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest.mountinfo import mounted_at
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest.state import StateFolder
 
 pytestmark = pytest.mark.serial
 MIB = 1 << 20
@@ -248,8 +250,8 @@ def test_code_may_vanish_with_the_module(ext4, point, tmp_path, tool):
             if part != pathlib.Path("."):
                 archive.writestr(f"{part}/__init__.py", "")
         for room in ("_device", "_guest"):
-            for path in (folder / room).glob("*.py"):
-                archive.write(path, f"{package}/{room}/{path.name}")
+            for path in (folder / room).rglob("*.py"):
+                archive.write(path, f"{package}/{path.relative_to(folder)}")
     code = f"""
 import sys
 sys.path.insert(0, {str(tmp_path / "code.zip")!r})
@@ -286,3 +288,29 @@ def test_failed_writes_are_told_when_unmounting(ext4, point, leftovers):
     with pytest.raises(MountFailed, match=r"writes failed while it was mounted.*no space left"):
         session.unmount(str(point))
     assert leftovers() == []
+
+
+def test_another_mount_in_its_place_is_not_taken_for_it(ext4, way, ask, point, tool, image):
+    """Its number and its loop device may be those that ours had."""
+    other = image(16 << 20)
+    tool("mkfs.ext4", "-q", other)
+    session.mount(ask(ext4, way))
+    tool("umount", point)
+    point.mkdir(parents=True, exist_ok=True)
+    tool("mount", "-o", "loop", other, point)
+    try:
+        with_its_number(point)
+        assert session.mounted(str(point)).problem == "it was unmounted by somebody else"
+        session.sweep()
+        assert os.path.ismount(point)
+    finally:
+        tool("umount", point)
+
+
+def with_its_number(point):
+    """As if the kernel had used both again."""
+    folder = StateFolder.of(str(point))
+    journal = folder.load()
+    there = mounted_at(str(point))
+    journal.parts[0].number, journal.parts[0].device = there.number, there.source
+    folder.save(journal)

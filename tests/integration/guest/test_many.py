@@ -16,27 +16,6 @@ pytestmark = pytest.mark.serial
 MIB = 1 << 20
 
 
-def write_a_file(request):
-    """In a process of its own, as a module run is."""
-    session.mount(request)
-    with open(os.path.join(request.mount_point, "mark"), "w") as stream:
-        stream.write(request.mount_point)
-    return session.unmount(request.mount_point)
-
-
-def test_eight_mounts_in_parallel(ext4, way, ask, tmp_path, tool, leftovers):
-    images = [tmp_path / f"{number}.img" for number in range(8)]
-    for path in images:
-        tool("cp", "--sparse=always", ext4, path)
-    requests = [ask(path, way, at=tmp_path / "mnt" / path.stem) for path in images]
-    context = multiprocessing.get_context("fork")
-    with concurrent.futures.ProcessPoolExecutor(8, mp_context=context) as pool:
-        assert all(pool.map(write_a_file, requests))
-    for path, request in zip(images, requests, strict=True):
-        assert tool("debugfs", "-R", "cat /mark", path) == request.mount_point
-    assert leftovers() == []
-
-
 def mount_once(request):
     return session.mount(request).device
 

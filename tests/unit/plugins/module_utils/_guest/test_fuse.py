@@ -15,20 +15,20 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.memory imp
     MemoryDevice,
     ZeroDevice,
 )
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.sharedlock import SharedLock
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest.fuse import DiskFile
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest.sharedlock import SharedLock
 
 SIZE = 4096
 PUNCH_KEEP, ZERO_RANGE = 0x03, 0x10
 
 
 def served(device, read_only=False):
-    return DiskFile(device, read_only, lambda: None)
+    return DiskFile(device, read_only)
 
 
 def read(file, offset, length):
     buffer = bytearray(length)
-    count = file.read(offset, memoryview(buffer))
+    count = file.read("/disk.raw", offset, memoryview(buffer), 0)
     return bytes(buffer[:count])
 
 
@@ -45,7 +45,7 @@ def test_file_holds_what_a_bytearray_would(steps):
     model, file = bytearray(b"\xaa" * SIZE), served(MemoryDevice(b"\xaa" * SIZE))
     for what, offset, value in steps:
         if what == "write":
-            assert file.write(offset, memoryview(value)) == len(value)
+            assert file.write("/disk.raw", offset, memoryview(value), 0) == len(value)
             model[offset : offset + len(value)] = value
         else:
             file.fallocate("/disk.raw", PUNCH_KEEP, offset, value, 0)
@@ -104,7 +104,7 @@ def test_errors_become_numbers_and_are_logged(error, number, capfd):
 
 def test_write_to_a_read_only_device_is_refused_as_such():
     with pytest.raises(OSError) as caught:
-        served(ZeroDevice(SIZE)).write(0, memoryview(b"x"))
+        served(ZeroDevice(SIZE)).write("/disk.raw", 0, memoryview(b"x"), 0)
     assert caught.value.errno == errno.EROFS
 
 
@@ -112,7 +112,7 @@ def test_failed_writes_are_counted_and_the_first_is_kept():
     file = served(Failing(errors.NoSpace("full")))
     for offset in (512, 1024):
         with pytest.raises(OSError):
-            file.write(offset, memoryview(b"x" * 512))
+            file.write("/disk.raw", offset, memoryview(b"x" * 512), 0)
     assert file.report.failed_writes == 2
     assert file.report.first_failure == "write of 512 bytes at byte 512: full."
 
@@ -163,7 +163,7 @@ def crowd():
     file = served(device)
     actions = [
         lambda: read(file, 0, 16),
-        lambda: file.write(0, memoryview(b"x")),
+        lambda: file.write("/disk.raw", 0, memoryview(b"x"), 0),
         lambda: read(file, 0, 16),
         lambda: file.fsync("/disk.raw", 0, 0),
     ]

@@ -184,6 +184,21 @@ def test_gpt_that_asks_for_absurd_memory_is_refused(hostile):
         list_partitions(MemoryDevice(made_gpt(**hostile)))
 
 
+def test_more_partitions_than_linux_can_name_are_refused():
+    disk = made_gpt(sector=4096, count=2, first=64, last=95)
+    entry = bytes(disk[2 * 4096 : 2 * 4096 + 128])
+    table = entry * 4096  # 512 KiB
+    disk = disk.ljust(1 << 20, b"\0")
+    disk[64 << 10 : (64 << 10) + len(table)] = table
+    header = bytearray(disk[4096 : 4096 + 92])
+    header[72:92] = struct.pack("<QIII", 16, 4096, 128, zlib.crc32(table))
+    header[16:20] = bytes(4)
+    header[16:20] = struct.pack("<I", zlib.crc32(header))
+    disk[4096 : 4096 + 92] = header
+    with pytest.raises(CorruptDisk, match="found 4096, expected at most 256"):
+        list_partitions(MemoryDevice(disk))
+
+
 @pytest.mark.parametrize("span", [(95, 64), (1 << 60, 1 << 61), (200, 300)])
 def test_gpt_entries_outside_the_disk_are_left_out(span):
     assert list_partitions(MemoryDevice(made_gpt(first=span[0], last=span[1]))) == []

@@ -9,6 +9,10 @@ import os
 import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest.processes import Process
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest.session import (
+    MountRequest,
+    MountState,
+)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest.state import (
     Journal,
     StateFolder,
@@ -97,3 +101,15 @@ def test_lock_holds_although_the_folder_comes_and_goes(folder, tmp_path):
         worker.join(60)
     assert [worker.exitcode for worker in workers] == [0] * 4
     assert path.read_text() == "200"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "fits"),
+    [("ROOT", True), ("root", False), ("2", True), ("ABCD", True), ("abcd", True), ("None", False)],
+)
+def test_volume_that_is_mounted_is_the_one_that_is_wanted(wanted, fits):
+    """Labels are told apart by their case, as where a volume is chosen."""
+    volume = {"number": 2, "name": None, "label": "ROOT", "uuid": "abcd"}
+    state = MountState("disk", "/mnt/web01", True, volume, None, None, paths=("disk",))
+    request = MountRequest(lambda: None, "disk", "/mnt/web01", wanted)
+    assert state.satisfies(request) is fits

@@ -2,10 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Volumes and the choice among them."""
 
+import struct
+
 import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import InvalidRequest
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.memory import MemoryDevice
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.raw import RawDevice
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest.assembled import Piece
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest.filesystems import FileSystem
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest.partitions import Partition
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest.volumes import (
@@ -19,7 +23,8 @@ MIB = 1 << 20
 
 def volume(number, kind=None, label=None, uuid=None):
     part = Partition(number, "gpt", "t", "Linux filesystem", None, "p", number * MIB, MIB)
-    return Volume(part, FileSystem(kind, label, uuid) if kind else None)
+    content = FileSystem(kind, label, uuid) if kind else None
+    return Volume(part, content, Piece(0, number * MIB, MIB))
 
 
 ROOT = volume(1, "ext4", "root", "6A3C-77f0")
@@ -68,6 +73,7 @@ def test_refusal_lists_all_volumes():
 def test_shape_of_results():
     assert ROOT.as_dict() == {
         "number": 1,
+        "name": None,
         "type": "Linux filesystem",
         "fs": "ext4",
         "label": "root",
@@ -103,3 +109,25 @@ def test_bare_file_system_is_volume_0(image, tool):
 def test_blank_disk_has_no_volumes(image):
     with RawDevice.open(image(MIB)) as device:
         assert list_volumes(device) == []
+
+
+def mbr(*entries):
+    disk = bytearray(8 * MIB)
+    for index, (code, start, count) in enumerate(entries):
+        entry = struct.pack("<B3xB3xII", 0, code, start, count)
+        disk[446 + 16 * index : 462 + 16 * index] = entry
+    disk[510:512] = b"\x55\xaa"
+    return MemoryDevice(disk)
+
+
+def test_partitions_that_overlap_are_for_reading():
+    volumes = list_volumes(mbr((0x83, 100, 100), (0x83, 199, 100), (0x83, 299, 100)))
+    because = [v.read_only_because for v in volumes]
+    assert because == ["it overlaps partition 2", "it overlaps partition 1", ""]
+
+
+def test_logical_partitions_do_not_overlap_the_extended_one():
+    disk = mbr((0x05, 100, 1000))
+    disk.content[100 * 512 + 446 : 100 * 512 + 462] = struct.pack("<B3xB3xII", 0, 0x83, 10, 50)
+    disk.content[100 * 512 + 510 : 100 * 512 + 512] = b"\x55\xaa"
+    assert [(v.number, v.read_only_because) for v in list_volumes(disk)] == [(1, ""), (5, "")]

@@ -104,6 +104,8 @@ class VmdkModule(AnsibleModule):
             result = plan.run(self.check_mode)
         except DiskError as error:
             self.fail_json(msg=str(error), error=error.facts())
+        for told in result.pop("warnings", ()):
+            self.warn(told)
         if result["changed"]:
             result["diff"] = plan.diff
         self.exit_json(**result)
@@ -117,10 +119,10 @@ class VmdkModule(AnsibleModule):
     def access(self) -> Access:
         """What opening a disk needs beyond its reference."""
         return Access(
-            repository=self.params.get("repository"),
+            repository=_lasting(self.params.get("repository")),
             passphrase=self.params.get("passphrase"),
-            key_file=self.params.get("key_file"),
-            allow_outside=tuple(self.params.get("allow_outside") or ()),
+            key_file=_lasting(self.params.get("key_file")),
+            allow_outside=tuple(map(os.path.abspath, self.params.get("allow_outside") or ())),
             vsphere={name: self.params[name] for name in VSPHERE_SPEC if name in self.params},
         )
 
@@ -128,6 +130,11 @@ class VmdkModule(AnsibleModule):
     def progress(self) -> Progress:
         path = os.environ.get(PROGRESS_VARIABLE)
         return ProgressFile(path) if path else Silent()
+
+
+def _lasting(place: str | None) -> str | None:
+    """A path that also means the same to a process with another working directory."""
+    return place if place is None or "://" in place else os.path.abspath(place)
 
 
 def _stop(number: int, _frame: object) -> t.NoReturn:

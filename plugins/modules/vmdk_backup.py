@@ -7,18 +7,24 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: vmdk_backup
-short_description: Back up a disk to a repository
+short_description: Back up a disk, or a virtual machine, to a repository
 version_added: 0.1.0
 author:
   - The vdisk.lifecycle authors (@vdisk-lifecycle)
 description:
-  - Makes a restore point of the disk at O(path) in O(repository). Only chunks that the repository
-    does not have yet are stored, compressed and encrypted; every restore point is complete in
-    itself.
+  - Makes a restore point of the disk at O(path), or of the virtual machine O(vm), in O(repository).
+    Only chunks that the repository does not have yet are stored, compressed and encrypted; every
+    restore point is complete in itself.
   - The restore point appears when everything it needs is stored and durable, never before; a killed
     job leaves none.
-  - The disk must not be written to meanwhile. It is locked, but a virtual machine of another
-    product may not respect that.
+  - A disk at O(path) must not be written to meanwhile. It is locked, but a virtual machine of
+    another product may not respect that.
+  - A virtual machine may run. Nothing is installed in it, and no VDDK is needed. Its disks are read
+    as a snapshot holds them, and of a disk whose changed block tracking has proved right, only what
+    has changed. Its settings, tags, storage policies and firmware variables go into the same
+    restore point. Then the snapshot is removed, and its disks are consolidated.
+  - Whatever is made in vSphere is written down before, on the host that runs the module. What a
+    killed job leaves there, the next run with O(vm) removes, and says so.
 requirements:
   - zstandard, blake3 and cryptography (Python libraries on the host that runs the module)
   - obstore for repositories in object stores, and botocore for O(retain) in S3
@@ -28,13 +34,92 @@ extends_documentation_fragment:
   - vdisk.lifecycle.options.repository
   - vdisk.lifecycle.options.repository_secrets
   - vdisk.lifecycle.options.allow_outside
+  - vdisk.lifecycle.vsphere
 options:
   path:
     description:
       - The disk, as a disk reference. C(/srv/vm/web01.vmdk) is a VMDK with its whole chain;
-        C(/srv/vm/web01.img) and C(/dev/sdb) are raw.
+        C(/srv/vm/web01.img) and C(/dev/sdb) are raw; C([datastore1] data/shared.vmdk) is a managed
+        disk, C(nbd://host/export) one that an NBD server offers.
+      - A managed disk can be read while no running machine has it. With O(vm) it is backed up
+        together with its machine, also while that runs.
+      - One of O(path) and O(vm) must be given.
     type: str
-    required: true
+  vm:
+    description:
+      - The virtual machine, or template, by its name (V(web01)), the path of its folder and its
+        name (V(prod/web01)), its instance uuid or its moref (V(vm-123)). It needs O(hostname),
+        O(username) and O(password), or the environment variables that stand in for them.
+    type: str
+  disks:
+    description:
+      - Back up these disks of O(vm) only, by name (V(scsi0:1)) or label (V(Hard disk 2)).
+    type: list
+    elements: str
+    default: []
+  exclude_disks:
+    description:
+      - Leave out these disks of O(vm), by name or label.
+    type: list
+    elements: str
+    default: []
+  allow_partial:
+    description:
+      - Whether a restore point may lack disks of O(vm) that cannot be backed up, or that fail while
+        they are read. It then says which, in C(source.partial) of RV(restore_point), and a warning
+        does. Without it, such a disk is an error unless O(exclude_disks) names it.
+      - A restore point that lacks disks is not young enough for O(max_age) unless this is set, and
+        in no case if it lacks one that was left out by choice and is meant now.
+    type: bool
+    default: false
+  quiesce:
+    description:
+      - How the guest of O(vm) is brought to rest for the snapshot, if it can be. V(application)
+        asks VSS writers of Windows, then tries V(filesystem), which freezes file systems and runs
+        scripts of VMware Tools; V(crash_consistent) does nothing, as after a power failure.
+    type: str
+    choices: [application, filesystem, crash_consistent]
+    default: application
+  quiesce_least:
+    description:
+      - What is good enough where that fails, for example as VMware Tools do not run. If not given,
+        it is V(filesystem), or V(crash_consistent) with O(quiesce=crash_consistent). What was
+        reached is in C(source.quiesce) of RV(restore_point).
+    type: str
+    choices: [application, filesystem, crash_consistent]
+  transport:
+    description:
+      - The ways to the content of the disks of O(vm), each tried in turn for each disk. The one
+        that was taken, and why those before it were not, is in RV(restore_point).
+      - V(hotadd) attaches the frozen disk to the virtual machine that runs the module.
+      - V(vddk) uses a library of VMware's that you bring, in O(vddk_libdir).
+      - V(datastore) reads files over HTTPS; that is for machines that are off, and templates.
+      - V(nfc) has vSphere export whole disks, also of running machines.
+    type: list
+    elements: str
+    choices: [hotadd, vddk, datastore, nfc]
+    default: [hotadd, vddk, datastore, nfc]
+  proxy_vm:
+    description:
+      - The virtual machine that runs the module, for V(hotadd), by name, folder path, uuid or
+        moref. If not given, it is looked for by the uuid of this host's firmware.
+    type: str
+  vddk_libdir:
+    description:
+      - For V(vddk), the folder of VMware's Virtual Disk Development Kit on the host that runs the
+        module.
+    type: path
+  vddk_modes:
+    description:
+      - For V(vddk), the ways that VMware's library is to try, in that order.
+      - Its V(hotadd) is not that of O(transport). A job that is killed may leave its disks attached
+        to this host, and no later run detaches them; and it attaches disks which
+        O(transport=hotadd) refuses for good reasons. Name it only where O(transport) does not have
+        V(hotadd).
+    type: list
+    elements: str
+    choices: [san, hotadd, nbdssl, nbd]
+    default: [san, nbdssl, nbd]
   repository:
     required: true
   name:
@@ -67,8 +152,11 @@ options:
         modification and change. Then only what the redo logs above hold is read.
       - Files that were written to within two seconds before a backup are not relied on later.
         O(mode=full) relies on nothing.
-      - V(scan) always reads the whole disk. Use it where the times of files cannot be trusted, such
-        as on network file systems whose server is written to by others too.
+      - With O(vm), V(auto) switches changed block tracking on where that is safe, and believes what
+        it says once it was compared with all of a disk.
+      - V(scan) always reads the whole disk, and leaves changed block tracking as it is. Use it
+        where the times of files cannot be trusted, such as on network file systems whose server is
+        written to by others too.
     type: str
     choices:
       - auto
@@ -121,9 +209,14 @@ notes:
   - With none of O(name), O(max_age) and O(retain), a restore point is made if the content differs
     from that of the newest one. To know, the disk is read, in check mode too, unless it is known by
     O(changes=auto).
+  - In check mode with O(vm), nothing is made in vSphere, so nobody knows whether anything has
+    changed since the last restore point. RV(plan) says what would be done with each disk.
+  - Let the tasks of one virtual machine run on one host, one after the other, with the same
+    E(VDISK_STATE_DIR) (C(/var/lib/vdisk-lifecycle/jobs)).
 seealso:
   - module: vdisk.lifecycle.vmdk_repository
   - module: vdisk.lifecycle.vmdk_restore
+  - module: vdisk.lifecycle.vmdk_vm_info
 """
 
 EXAMPLES = r"""
@@ -147,11 +240,40 @@ EXAMPLES = r"""
     repository: /srv/backup
     passphrase: "{{ vault_backup_passphrase }}"
     retain: 30d
+
+# The environment says which vCenter: VMWARE_HOST, VMWARE_USER and VMWARE_PASSWORD.
+- name: A virtual machine that runs, with all its disks
+  vdisk.lifecycle.vmdk_backup:
+    vm: web01
+    repository: /srv/backup
+    passphrase: "{{ vault_backup_passphrase }}"
+
+- name: At most once a night, without the disk for temporary files, and at rest if possible
+  vdisk.lifecycle.vmdk_backup:
+    vm: databases/db01
+    repository: /srv/backup
+    passphrase: "{{ vault_backup_passphrase }}"
+    exclude_disks:
+      - scsi0:2
+    max_age: 20h
+    quiesce: filesystem
+    quiesce_least: crash_consistent
+
+- name: What would be done with each disk of a template, and how
+  vdisk.lifecycle.vmdk_backup:
+    vm: debian-template
+    repository: /srv/backup
+    passphrase: "{{ vault_backup_passphrase }}"
+  check_mode: true
 """
 
 RETURN = r"""
 restore_point:
-  description: The restore point that was made, or the one because of which nothing was done.
+  description:
+    - The restore point that was made, or the one because of which nothing was done.
+    - Disks of a virtual machine also have C(transport) and C(transport_reason). C(configuration) is
+      true then, and C(source) says how much at rest the guest was (C(quiesce)) and which disks are
+      missing (C(partial)).
   returned: when there is one; not in check mode if it would be made
   type: dict
   sample:
@@ -171,8 +293,34 @@ restore_point:
         digest_id: blake3:5d0c6f2f5a94e7c1
     size: 10737418240
     added: 9437184
+    seconds: 14
     repository: /srv/backup
     retain_until: "2026-12-22T02:00:00Z"
+plan:
+  description: What would be done with each disk, what stands in the way of some, and what there is
+    to know about the virtual machine. What is read is known for sure only once there is a snapshot.
+  returned: in check mode with O(vm), if a restore point would be made
+  type: dict
+  sample:
+    snapshot: true
+    concerns: []
+    left_out: {}
+    disks:
+      - key: 2000
+        name: scsi0:0
+        label: Hard disk 1
+        size: 10737418240
+        method: changed
+        reason: what changed since the last restore point, unless the snapshot shows a doubt
+        transport: hotadd
+        transport_reason: the first of those to try
+leftovers:
+  description: What could not be taken back in vSphere though the restore point is whole. The next
+    run tries again.
+  returned: with O(vm), where there is any
+  type: list
+  elements: str
+  sample: []
 transfer:
   description: What the backup cost, in bytes and seconds. C(bytes_reused) also counts what was not
     read as nothing there had changed.
@@ -190,6 +338,8 @@ transfer:
     transport_reason: local file
 """
 
+import typing as t
+
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import InvalidRequest
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.units import (
     parse_age,
@@ -200,9 +350,24 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.backup_disk i
     plan_backup,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import Plan
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.vm.backup.backup_vm import (
+    plan_vm_backup,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.vm.backup.request import (
+    LEVELS,
+    VmBackupRequest,
+    quiesce_of,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.vm.backup.subject import Choice
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.vm.backup.transports import (
+    NAMES,
+    VDDK_DEFAULT,
+    VDDK_MODES,
+)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     ALLOW_OUTSIDE_SPEC,
     REQUIRED_REPOSITORY_SPEC,
+    VSPHERE_SPEC,
     VmdkModule,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write.source import (
@@ -212,22 +377,43 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write.
 
 def make_plan(module: VmdkModule) -> Plan:
     """Read the options; the job decides."""
+    if module.params["vm"] is not None:
+        return plan_vm_backup(_vm_request(module))
+    return plan_backup(BackupRequest(path=module.params["path"], **_wish(module)))
+
+
+def _wish(module: VmdkModule) -> dict[str, t.Any]:
+    """What a restore point shall be, whatever it is made of."""
     params = module.params
-    request = BackupRequest(
-        path=params["path"],
-        name=params["name"],
-        max_age=None if params["max_age"] is None else parse_age(params["max_age"], "max_age"),
-        mode=params["mode"],
-        changes=params["changes"],
-        self_check=_count(params["self_check"]),
-        retain=None if params["retain"] is None else parse_age(params["retain"], "retain"),
-        retain_mode=params["retain_mode"],
-        workers=params["workers"],
-        memory_limit=parse_size(params["memory_limit"], "memory_limit"),
-        access=module.access,
-        progress=module.progress,
+    return {
+        "name": params["name"],
+        "max_age": None if params["max_age"] is None else parse_age(params["max_age"], "max_age"),
+        "mode": params["mode"],
+        "changes": params["changes"],
+        "self_check": _count(params["self_check"]),
+        "retain": None if params["retain"] is None else parse_age(params["retain"], "retain"),
+        "retain_mode": params["retain_mode"],
+        "workers": params["workers"],
+        "memory_limit": parse_size(params["memory_limit"], "memory_limit"),
+        "access": module.access,
+        "progress": module.progress,
+    }
+
+
+def _vm_request(module: VmdkModule) -> VmBackupRequest:
+    params = module.params
+    return VmBackupRequest(
+        vm=params["vm"],
+        choice=Choice(tuple(params["disks"]), tuple(params["exclude_disks"])),
+        quiesce=quiesce_of(params["quiesce"], params["quiesce_least"]),
+        transports=tuple(params["transport"]),
+        allow_partial=params["allow_partial"],
+        proxy_vm=params["proxy_vm"],
+        vddk_libdir=params["vddk_libdir"],
+        vddk_modes=tuple(params["vddk_modes"]),
+        foresee=module.check_mode,
+        **_wish(module),
     )
-    return plan_backup(request)
 
 
 def _count(chunks: int) -> int:
@@ -243,7 +429,28 @@ def main() -> None:
     module = VmdkModule(
         argument_spec={
             **ALLOW_OUTSIDE_SPEC,
-            "path": {"type": "str", "required": True},
+            **VSPHERE_SPEC,
+            "path": {"type": "str"},
+            "vm": {"type": "str"},
+            "disks": {"type": "list", "elements": "str", "default": []},
+            "exclude_disks": {"type": "list", "elements": "str", "default": []},
+            "allow_partial": {"type": "bool", "default": False},
+            "quiesce": {"type": "str", "choices": list(LEVELS), "default": LEVELS[0]},
+            "quiesce_least": {"type": "str", "choices": list(LEVELS)},
+            "transport": {
+                "type": "list",
+                "elements": "str",
+                "choices": list(NAMES),
+                "default": list(NAMES),
+            },
+            "proxy_vm": {"type": "str"},
+            "vddk_libdir": {"type": "path"},
+            "vddk_modes": {
+                "type": "list",
+                "elements": "str",
+                "choices": list(VDDK_MODES),
+                "default": list(VDDK_DEFAULT),
+            },
             **REQUIRED_REPOSITORY_SPEC,
             "name": {"type": "str"},
             "max_age": {"type": "str"},
@@ -263,6 +470,8 @@ def main() -> None:
             "workers": {"type": "int"},
             "memory_limit": {"type": "str", "default": "512M"},
         },
+        mutually_exclusive=[("path", "vm")],
+        required_one_of=[("path", "vm")],
         supports_check_mode=True,
     )
     module.execute(make_plan)

@@ -114,6 +114,10 @@ restore_points:
       description: Bytes by which the repository grew when it was made.
       type: int
       sample: 9437184
+    seconds:
+      description: How long the backup took. V(null) for points of early versions.
+      type: int
+      sample: 14
     unique:
       description: Bytes of the repository that no other restore point needs. Only these come free
         if it is dropped.

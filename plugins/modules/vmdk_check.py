@@ -130,7 +130,7 @@ findings:
           V(size-mismatch), V(extent-size), V(missing-extent), V(extent), V(footer), V(bad-grain),
           V(markers), V(cid), V(cid-mismatch), V(missing-link),
           V(circular-chain), V(change-tracking), V(commit), V(journal), V(leftover), V(lock),
-          V(unchecked) or V(not-a-disk).
+          V(transaction), V(unchecked) or V(not-a-disk).
       type: str
       sample: tables-differ
     severity:

@@ -156,12 +156,10 @@ transfer:
     transport_reason: local file
 """
 
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.copy_disk import (
-    CopyRequest,
-    plan_copy,
-)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.copy_disk import plan_copy
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.link_disk import plan_linked
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import Plan
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.requests import CopyRequest
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.spec import MANAGED_TYPES
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     COPY_SPEC,

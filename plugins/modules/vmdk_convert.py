@@ -115,11 +115,9 @@ transfer:
     transport_reason: local file
 """
 
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.convert_disk import (
-    ConvertRequest,
-    plan_convert,
-)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.convert_disk import plan_convert
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import Plan
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.requests import ConvertRequest
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.spec import MANAGED_TYPES
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     ALLOW_OUTSIDE_SPEC,

@@ -58,7 +58,8 @@ options:
         otherwise), V(thick) (has its space from the beginning, zeroed at the first write) or
         V(eagerZeroedThick) (zeroed from the beginning). Outside of virtual machines, vSphere does
         not tell the last two apart; we note it in the data base of the disks that we zero, when we
-        make them. With another uuid, such a disk counts as V(thick), and a warning says so.
+        make them. With another uuid, such a disk counts as V(thick), and a warning says so. Where
+        V(eagerZeroedThick) is asked for, a disk that counts as V(thick) will do, with a warning.
     type: str
     choices:
       - monolithicSparse
@@ -175,11 +176,11 @@ removed:
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.units import parse_size
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.create_disk import (
-    CreateRequest,
     plan_absent,
     plan_present,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import Plan
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.requests import CreateRequest
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.spec import MANAGED_TYPES
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     ALLOW_OUTSIDE_SPEC,

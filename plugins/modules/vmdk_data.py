@@ -176,11 +176,9 @@ import binascii
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import InvalidRequest
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.units import parse_size
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.edit_disk import (
-    EditRequest,
-    plan_edit,
-)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.edit_disk import plan_edit
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import Plan
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.requests import EditRequest
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     ALLOW_OUTSIDE_SPEC,
     REPOSITORY_SPEC,

@@ -113,10 +113,10 @@ fragmentation:
 """
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.compact_disk import (
-    CompactRequest,
     plan_defragment,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import Plan
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.requests import CompactRequest
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     ALLOW_OUTSIDE_SPEC,
     VSPHERE_SPEC,

@@ -37,7 +37,9 @@ options:
     required: true
   partitions:
     description:
-      - Return the partitions and the file systems on them as well.
+      - Return the partitions and the file systems on them as well, and logical volumes of LVM by
+        their names. Those have no number, and no C(start) where they lie in several pieces. Of
+        what is encrypted, or partly on another disk, C(type) says so.
     type: bool
     default: false
   blocks:
@@ -173,7 +175,7 @@ disk:
       returned: when O(partitions=true)
       type: list
       elements: dict
-      sample: [{number: 1, type: Linux filesystem, fs: ext4, label: root,
+      sample: [{number: 1, name: null, type: Linux filesystem, fs: ext4, label: root,
         uuid: 0d8a8f0e-58a6-4b7d-a4b7-0e2f6a1c7d11, start: 1048576, size: 10735304192}]
     blocks:
       description: Runs of content, in bytes and in order.

@@ -90,10 +90,8 @@ children:
 """
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import Plan
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.rename_disk import (
-    RenameRequest,
-    plan_rename,
-)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.rename_disk import plan_rename
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.requests import RenameRequest
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     ALLOW_OUTSIDE_SPEC,
     VSPHERE_SPEC,

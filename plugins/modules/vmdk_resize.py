@@ -123,10 +123,8 @@ volume:
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.units import parse_size
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import Plan
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.resize_disk import (
-    ResizeRequest,
-    plan_resize,
-)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.requests import ResizeRequest
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.resize_disk import plan_resize
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import (
     ALLOW_OUTSIDE_SPEC,
     VSPHERE_SPEC,

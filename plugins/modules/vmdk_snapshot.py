@@ -171,8 +171,8 @@ bytes_written:
 """
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import Plan
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.requests import SnapshotRequest
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.snapshot_disk import (
-    SnapshotRequest,
     plan_absent,
     plan_attached,
     plan_managed,

@@ -25,10 +25,11 @@ if t.TYPE_CHECKING:
     from .._repository.read.reader import PointDevice
     from .._repository.repository import Repository
     from .._transport.datastore import DatastoreDevice
+    from .._transport.nbd.client import NbdDevice
     from .._vmdk.opening.disk import Disk
     from .._vsphere.connection.target import VCenter
 
-    AnyDisk = Disk | RawDevice | DatastoreDevice | PointDevice
+    AnyDisk = Disk | RawDevice | DatastoreDevice | NbdDevice | PointDevice
 
 
 _PLAIN = re.compile(r"\w[\w .-]*")
@@ -106,10 +107,15 @@ class Access:
     def pin(self, text: str) -> str:
         """The same restore point by a reference that will always mean it, as `latest` does not."""
         point, disk = self.find(text)
-        # A name such as "[prod] web" or "a/b" would be read as something else than a point.
-        plain = _PLAIN.fullmatch(point.source_name)
-        source = point.source_name if plain else point.source_id
-        return f"{source}@{point.id}#{disk or only_disk(point)}"
+        return f"{lasting_name(point)}#{disk or only_disk(point)}"
+
+    def lasting(self, text: str) -> str:
+        """A reference that means the same disk tomorrow, from whatever folder."""
+        reference = self.parse(text)
+        if reference.road is Road.RESTORE_POINT:
+            return self.pin(text)
+        is_file = reference.road in (Road.VMDK, Road.RAW)
+        return os.path.realpath(reference.text) if is_file else reference.text
 
     def _open_point(self, text: str) -> PointDevice:
         repository = self.open_repository()
@@ -117,9 +123,16 @@ class Access:
         return repository.open_disk(point, disk or only_disk(point))
 
 
+def lasting_name(point: RestorePoint) -> str:
+    """`web01@20261122T020000Z-3f9a2c1b`: the reference that always means this restore point."""
+    # A name such as "[prod] web" or "a/b" would be read as something else than a point.
+    plain = _PLAIN.fullmatch(point.source_name)
+    return f"{point.source_name if plain else point.source_id}@{point.id}"
+
+
 def only_disk(point: RestorePoint) -> str:
     """Raises InvalidRequest where a reference must say which disk it means."""
-    names = [disk.name for disk in point.disks]
+    names = [disk.name for disk in point.real_disks]
     if len(names) == 1:
         return names[0]
     raise InvalidRequest(

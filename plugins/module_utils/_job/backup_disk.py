@@ -10,42 +10,28 @@ import os
 import socket
 import time
 import typing as t
-import uuid
 
 from .._device.errors import DiskExists
-from .._device.progress import Silent
-from .._repository.format import times
-from .._repository.write.retain import Retention
-from .._repository.write.source import SELF_CHECK, DiskSource, Source
+from .._repository.write.source import DiskSource, Source, stable_id
+from .._transport.datastore import DatastoreDevice
+from .._transport.nbd.client import NbdDevice
 from .._vmdk.opening.disk import Disk
 from .chain_changes import ChainChanges
 from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
+from .point_wish import PointWish
 
 if t.TYPE_CHECKING:
-    from .._device.progress import Progress
-    from .._repository.format.manifest import RestorePoint
-    from .access import Access, AnyDisk
+    from collections.abc import Callable
 
-_NAMESPACE = uuid.UUID("6f1c7c5e-3a52-4d0b-9d5f-5c3d6a0f9b17")  # of ids made here (RFC 9562, v5)
+    from .access import AnyDisk
 
 
-@dataclasses.dataclass(frozen=True)
-class BackupRequest:
-    """Make a restore point of the disk at `path`, unless there is one that will do."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BackupRequest(PointWish):
+    """Make a restore point of the disk at `path`."""
 
     path: str
-    access: Access
-    name: str | None = None
-    max_age: int | None = None  # seconds
-    mode: str = "auto"
-    changes: str = "auto"
-    self_check: int = SELF_CHECK
-    retain: int | None = None  # seconds
-    retain_mode: str = "compliance"
-    workers: int | None = None  # None: as many as suit this host
-    memory_limit: int | None = None  # bytes; None: write/budget.py
-    progress: Progress = dataclasses.field(default_factory=Silent)
 
 
 def plan_backup(request: BackupRequest) -> Plan:
@@ -55,7 +41,7 @@ def plan_backup(request: BackupRequest) -> Plan:
     with request.access.open(request.path) as disk:
         source = identify(disk)
         points = repository.points(source.id)
-        enough = next((point for point in points if _will_do(request, point)), None)
+        enough = next((point for point in points if request.will_do(point)), None)
         if enough is not None:
             return nothing_to_do({}, {"restore_point": enough.as_dict()})
         repository.check_backup(
@@ -63,17 +49,14 @@ def plan_backup(request: BackupRequest) -> Plan:
             source,
             name=request.name,
             mode=request.mode,
-            retain=_retention(request),
+            retain=request.retention,
             workers=request.workers,
             memory_limit=request.memory_limit,
         )
     newest = points[-1].as_dict() if points else None
-    # Without a name or an age, what counts is whether the content has changed. But no point that
-    # is there can be kept for longer than it says.
-    any_will_do = request.name is None and request.max_age is None and request.retain is None
 
     def predict() -> bool:
-        if not (any_will_do and points):
+        if not (request.any_will_do and points):
             return True
         began = time.time_ns()
         with request.access.open(request.path) as disk:
@@ -91,8 +74,8 @@ def plan_backup(request: BackupRequest) -> Plan:
                     name=request.name,
                     mode=request.mode,
                     progress=request.progress,
-                    unchanged_ok=any_will_do,
-                    retain=_retention(request),
+                    unchanged_ok=request.any_will_do,
+                    retain=request.retention,
                     workers=request.workers,
                     memory_limit=request.memory_limit,
                 )
@@ -100,7 +83,7 @@ def plan_backup(request: BackupRequest) -> Plan:
             if error.found is None:
                 raise
             point = repository.find(str(error.found)).point
-            if not _will_do(request, point):
+            if not request.will_do(point):
                 raise
             return {"changed": False, "restore_point": point.as_dict()}
         warnings = [*made.warnings, *(chain.warnings if chain else ())]
@@ -120,45 +103,34 @@ def plan_backup(request: BackupRequest) -> Plan:
     )
 
 
-def _retention(request: BackupRequest) -> Retention | None:
-    if request.retain is None:
-        return None
-    return Retention(request.retain, request.retain_mode)
-
-
-def _will_do(request: BackupRequest, point: RestorePoint) -> bool:
-    if point.problem is not None:
-        return False
-    named = request.name is not None and point.name == request.name
-    if request.retain and not point.retain_until:
-        if named:
-            raise _not_retained(point)
-        return False
-    if named:
-        return True
-    if request.max_age is None:
-        return False
-    age = times.now() - times.parse(point.clock)
-    return 0 <= age.total_seconds() < request.max_age  # a clock that ran ahead proves nothing
-
-
-def _not_retained(point: RestorePoint) -> DiskExists:
-    return DiskExists(
-        f"the disk already has a restore point {point.name!r}, and that is not retained",
-        path=point.repository,
-        hint="Choose another name: a point cannot be retained afterwards.",
-    )
-
-
 def identify(disk: AnyDisk) -> Source:
     """What is backed up: the same disk has the same id in every run, and no other disk has it."""
+    if isinstance(disk, NbdDevice):
+        return _identify_export(disk)
+    if isinstance(disk, DatastoreDevice):
+        return _identify_managed(disk)
     path = os.path.realpath(disk.name)
     own = disk.descriptor.get("ddb.uuid") if isinstance(disk, Disk) else None
     # Hosts that share a repository have disks at the same path, and copies have the same uuid.
-    identity = uuid.uuid5(_NAMESPACE, "|".join((*_this_host(), own or "", path)))
+    identity = stable_id(*_this_host(), own or "", path)
     stem, suffix = os.path.splitext(os.path.basename(path))
     name = stem if suffix.lower() in (".vmdk", ".img", ".raw") else stem + suffix
-    return Source(kind="disk", id=str(identity), name=name, facts={"path": path})
+    return Source(kind="disk", id=identity, name=name, facts={"path": path})
+
+
+def _identify_export(disk: NbdDevice) -> Source:
+    """By its address: which disk the server has behind that, it does not tell."""
+    identity = stable_id(*_this_host(), disk.name)
+    name = disk.address.export.rpartition("/")[2] or "nbd"
+    return Source(kind="disk", id=identity, name=name, facts={"path": disk.name})
+
+
+def _identify_managed(disk: DatastoreDevice) -> Source:
+    """By its place and its uuid, whichever host reads it."""
+    facts = (disk.session.identity, disk.descriptor.get("ddb.uuid") or "", str(disk.place))
+    name = os.path.splitext(disk.place.path.name)[0]
+    identity = stable_id(*facts)
+    return Source(kind="disk", id=identity, name=name, facts={"path": disk.name})
 
 
 def _this_host() -> tuple[str, str]:
@@ -188,11 +160,6 @@ def _watch(request: BackupRequest, disk: AnyDisk, began: int) -> ChainChanges | 
     return ChainChanges(disk, host, request.access.allow_outside, began)
 
 
-def _may_rely(request: BackupRequest) -> bool:
-    """Whether it is enough to read what changed."""
-    return request.changes == "auto" and request.mode != "full"
-
-
 def _disk_source(request: BackupRequest, disk: AnyDisk, chain: ChainChanges | None) -> DiskSource:
     facts = inspect(disk)
     kept = ("disk_type", "adapter_type", "hw_version", "cid", "metadata")
@@ -203,7 +170,17 @@ def _disk_source(request: BackupRequest, disk: AnyDisk, chain: ChainChanges | No
         uuid=facts.get("uuid") or "",
         path=disk.name,
         facts={key: facts[key] for key in kept if facts.get(key) is not None},
-        changes=chain.known() if chain and _may_rely(request) else (),
-        change_id=chain.change_id if chain else None,
+        changes=chain.known() if chain and request.may_rely else (),
+        change_id=_state_of(disk, chain),
         self_check=request.self_check,
     )
+
+
+def _state_of(disk: AnyDisk, chain: ChainChanges | None) -> Callable[[], str | None]:
+    """To be asked once all of it was read."""
+
+    def state() -> str | None:
+        disk.require_unchanged()
+        return chain.change_id() if chain else None
+
+    return state

@@ -14,18 +14,20 @@ from .._device.copy import copy
 from .._device.errors import DiskError, DiskExists, InvalidRequest
 from .._device.files import File
 from .._device.progress import Silent
+from .._device.transaction_mark import refuse_reading
 from .._transport.reference import is_on_datastore
 from .._vmdk.check.check import check_disk
 from .._vmdk.check.finding import WARNING, is_healthy
 from .._vmdk.check.repair import repair_disk
 from .._vmdk.descriptor.types import ADAPTER_TYPES, MONOLITHIC_SPARSE
-from .._vmdk.files.lock import lock, refuse_vmware_lock
+from .._vmdk.files.lock import lock, refuse_claimed
 from .._vmdk.life.create import check_new_disk, new_disk
 from .._vmdk.opening.chain import open_disk
+from .._vmdk.opening.family import refuse_pending_below
 from .._vmdk.salvage.salvage import open_salvaged
 from .inspect_disk import inspect
 from .plan import Plan, Result
-from .spec import disk_spec
+from .spec import disk_spec, refuse_served
 from .target import is_one_of
 
 if t.TYPE_CHECKING:
@@ -55,6 +57,7 @@ class CheckRequest:
 
 def plan_check(request: CheckRequest) -> Plan:
     """Reports what is wrong, and never fails for it. Raises DiskNotFound, NotADisk, DiskInUse."""
+    refuse_served(request.path)
     if is_on_datastore(request.path):
         raise InvalidRequest(
             "vSphere checks and repairs its disks itself",
@@ -94,7 +97,8 @@ def plan_check(request: CheckRequest) -> Plan:
 def _require_free(request: CheckRequest, changes: Sequence[Change]) -> None:
     """Raises DiskInUse, ReadOnlyDisk: what would keep a repair from the files."""
     if changes:
-        refuse_vmware_lock(os.path.realpath(request.path))
+        refuse_claimed(os.path.realpath(request.path))
+        refuse_pending_below(os.path.realpath(request.path))
     for path in {change.path for change in changes}:
         with File(path, writable=True) as file:
             lock(file, exclusive=True)
@@ -141,6 +145,7 @@ def _report(findings: list[Finding], changes: list[Change]) -> Result:
 
 def _already_salvaged(request: CheckRequest, target: str) -> Result | None:
     """What an earlier run has made; None where it is to be made. Raises DiskExists."""
+    refuse_reading(os.path.realpath(request.path))
     with open_salvaged(request.path, allow_outside=request.allow_outside) as source:
         _refuse_source(source, target)
         there = os.path.lexists(target)

@@ -10,7 +10,6 @@ import os
 import typing as t
 
 from .._device.errors import InvalidRequest
-from .._device.progress import Silent
 from .._guest.trim import find_free, trim
 from .._guest.work_mount import work_place
 from .._transport.reference import Road
@@ -23,27 +22,16 @@ from .._vmdk.opening.chain import open_disk
 from .._vmdk.opening.family import refuse_with_children
 from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
+from .spec import refuse_served
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
 
     from .._device.device import BlockDevice
-    from .._device.progress import Progress
     from .._guest.trim import Trimmed
-    from .access import Access
+    from .requests import CompactRequest
 
 _WORTH_A_TRIM = 1 << 20  # bytes; mounting changes a file system, so a few blocks are no reason
-
-
-@dataclasses.dataclass(frozen=True)
-class CompactRequest:
-    """The disk at `path`; all_links: its parents, too; trim: free space of file systems, too."""
-
-    path: str
-    access: Access
-    all_links: bool = False
-    trim: bool = False
-    progress: Progress = dataclasses.field(default_factory=Silent)
 
 
 # Defragment
@@ -90,6 +78,7 @@ def _numbers(layout: Layout) -> Result:
 
 
 def _inspected(request: CompactRequest) -> Result:
+    refuse_served(request.path)
     if request.access.parse(request.path).road is not Road.VMDK:
         raise InvalidRequest("only the space of a VMDK is managed here", path=request.path)
     with request.access.open(request.path) as disk:

@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import typing as t
 
 from .._device.copy import copy
 from .._device.errors import InvalidRequest
-from .._device.progress import Silent
 from .._vmdk.descriptor.types import STREAM_OPTIMIZED
 from .._vmdk.life.create import check_new_disk, new_disk
 from .._vmdk.opening.chain import open_disk
@@ -19,23 +17,11 @@ from .._vmdk.opening.disk import Disk
 from .._vmdk.opening.family import refuse_with_children
 from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
-from .spec import disk_spec, refuse_managed_type
+from .spec import disk_spec, refuse_managed_type, refuse_served
 
 if t.TYPE_CHECKING:
-    from .._device.progress import Progress
     from .._vmdk.extents.layout import DiskSpec
-    from .access import Access
-
-
-@dataclasses.dataclass(frozen=True)
-class ConvertRequest:
-    """Make the disk at `path` be of `disk_type`."""
-
-    path: str
-    disk_type: str
-    access: Access
-    compression_level: int | None = None
-    progress: Progress = dataclasses.field(default_factory=Silent)
+    from .requests import ConvertRequest
 
 
 def plan_convert(request: ConvertRequest) -> Plan:
@@ -45,6 +31,7 @@ def plan_convert(request: ConvertRequest) -> Plan:
         from .managed import convert
 
         return convert.plan_convert(request)
+    refuse_served(request.path)
     refuse_managed_type(request.disk_type)
     _check_level(request)
     with request.access.open(request.path) as disk:

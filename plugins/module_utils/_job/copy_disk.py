@@ -5,43 +5,32 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import typing as t
 
 from .._device.compare import compare
 from .._device.errors import DigestMismatch, DiskExists, InvalidRequest
-from .._device.progress import Silent
 from .._device.slice import SliceDevice
+from .._device.transfer import Transfer
 from .._transport.datastore import TRANSPORT, DatastoreDevice
-from .._transport.reference import Road, is_block_device
+from .._transport.nbd.client import TRANSPORT as NBD
+from .._transport.nbd.client import NbdDevice
+from .._transport.reference import Road
 from .._vmdk.descriptor.types import CREATABLE_TYPES, MONOLITHIC_SPARSE
 from .._vmdk.extents.header import SECTOR
 from .._vmdk.opening.disk import Disk
-from .inspect_disk import inspect, is_point
+from .facts import is_point, recorded_facts
+from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
 from .space import space_needed
 from .spec import disk_spec, refuse_managed_type
-from .target import Target, check, exists, refuse_own_files, write
+from .target import Target, check, exists, has_fixed_size, refuse_own_files, write
 
 if t.TYPE_CHECKING:
-    from .._device.progress import Progress
     from .._transport.reference import Reference
     from .._vmdk.extents.layout import DiskSpec
-    from .access import Access, AnyDisk
-
-
-@dataclasses.dataclass(frozen=True)
-class CopyRequest:
-    """Make `dest` a disk with the content of `src`."""
-
-    src: str
-    dest: str
-    access: Access
-    disk_type: str | None = None
-    force: bool = False
-    verify: bool = False
-    progress: Progress = dataclasses.field(default_factory=Silent)
+    from .access import AnyDisk
+    from .requests import CopyRequest
 
 
 def plan_copy(request: CopyRequest) -> Plan:
@@ -86,7 +75,7 @@ def _check_type(request: CopyRequest, dest: Reference) -> None:
 
 def _spec(request: CopyRequest, source: AnyDisk, dest: Reference) -> DiskSpec:
     """The disk to make: what the user says, else what the source is."""
-    own = recorded_facts(source)
+    own = inspect(source) if isinstance(source, DatastoreDevice) else recorded_facts(source)
     disk_type = request.disk_type or own.get("disk_type")
     if disk_type not in CREATABLE_TYPES:
         disk_type = MONOLITHIC_SPARSE
@@ -107,11 +96,6 @@ def size_at(source: AnyDisk, dest: Reference) -> int:
     return -(-source.size // SECTOR) * SECTOR if dest.road is Road.VMDK else source.size
 
 
-def recorded_facts(source: AnyDisk) -> Result:
-    """What is known of the disk that `source` is, or that it was backed up from."""
-    return dict(source.facts) if is_point(source) else inspect(source)
-
-
 def _difference(
     source: AnyDisk, present: AnyDisk, target: Target, wanted: str | None
 ) -> str | None:
@@ -120,7 +104,7 @@ def _difference(
         return f"of type {present.disk_type}, not {wanted}"
     if isinstance(present, Disk) and len(present.links) > 1:
         return f"a child, which needs its parent {present.links[1].path}"
-    if present.size != target.spec.size and not is_block_device(target.reference.text):
+    if present.size != target.spec.size and not has_fixed_size(target.reference):
         return f"has {present.size} bytes, not {target.spec.size}"
     if present.size < source.size:
         return f"with {present.size} bytes too small for {source.size}"
@@ -134,8 +118,7 @@ def _plan_write(request: CopyRequest, target: Target, before: Result, needed: in
     def apply() -> Result:
         with request.access.open(request.src) as source:
             transfer = write(source, target, request.progress, os.path.basename(request.dest))
-            if isinstance(source, DatastoreDevice):
-                transfer.transport, transfer.transport_reason = TRANSPORT, "read over HTTPS"
+            transfer.transport, transfer.transport_reason = _road(source, target)
             with request.access.open(request.dest) as copied:
                 if request.verify:
                     verify_copy(source, copied)
@@ -145,6 +128,17 @@ def _plan_write(request: CopyRequest, target: Target, before: Result, needed: in
     after = target.facts()
     result = {"disk": after, "space_needed": needed}
     return Plan(before=before, after=after, result=result, apply=apply)
+
+
+def _road(source: AnyDisk, target: Target) -> tuple[str, str]:
+    """By what the bytes came or went, and why."""
+    if isinstance(source, DatastoreDevice):
+        return TRANSPORT, "read over HTTPS"
+    if isinstance(source, NbdDevice):
+        return NBD, "read from an NBD server"
+    if target.reference.road is Road.NBD:
+        return NBD, "written to an NBD server"
+    return Transfer.transport, Transfer.transport_reason
 
 
 def verify_copy(source: AnyDisk, copied: AnyDisk) -> None:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import typing as t
 
@@ -24,25 +23,11 @@ from .._vmdk.opening.family import parent_in_commit
 from .edit_disk import differing, predicted
 from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
-from .spec import disk_spec, refuse_managed_type
+from .spec import disk_spec, refuse_managed_type, refuse_served
 
 if t.TYPE_CHECKING:
     from .._vmdk.opening.disk import Disk
-    from .access import Access
-
-
-@dataclasses.dataclass(frozen=True)
-class CreateRequest:
-    """The disk that shall be there; None: as it is, or as usual for a new one."""
-
-    path: str
-    access: Access
-    size: int | None = None
-    disk_type: str | None = None
-    adapter_type: str | None = None
-    hw_version: int | None = None
-    metadata: dict[str, str] = dataclasses.field(default_factory=dict)
-    force: bool = False
+    from .requests import CreateRequest
 
 
 def plan_present(request: CreateRequest) -> Plan:
@@ -70,6 +55,7 @@ def plan_present(request: CreateRequest) -> Plan:
 
 
 def _check_name(path: str) -> None:
+    refuse_served(path)
     if not path.lower().endswith(".vmdk"):
         raise InvalidRequest("the name of a VMDK must end in .vmdk", path=path)
 

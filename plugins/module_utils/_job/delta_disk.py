@@ -9,18 +9,18 @@ import os
 import typing as t
 
 from .._device.errors import DiskExists, InvalidRequest
-from .._transport.reference import is_block_device
 from .._vmdk.descriptor.types import STREAM_TYPES
 from .._vmdk.opening.disk import Disk
 from .copy_disk import size_at, verify_copy
-from .inspect_disk import inspect, is_point
+from .facts import is_point
+from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
-from .target import exists
+from .target import exists, has_fixed_size
 
 if t.TYPE_CHECKING:
     from .._repository.read.reader import PointDevice
     from .access import Access, AnyDisk
-    from .copy_disk import CopyRequest
+    from .requests import CopyRequest
 
 
 def plan_delta(request: CopyRequest) -> Plan | None:
@@ -86,6 +86,6 @@ def _can_become(request: CopyRequest, point: PointDevice, present: AnyDisk) -> b
             return False
         if request.disk_type not in (None, present.disk_type):
             return False
-    elif is_block_device(request.dest):
+    elif has_fixed_size(request.access.parse(request.dest)):
         return present.size >= point.size
     return present.size == size_at(point, request.access.parse(request.dest))

@@ -11,14 +11,11 @@ import typing as t
 from .._device.compare import digest
 from .._device.errors import InvalidRequest
 from .._device.extent import Kind, merge
-from .._device.raw import RawDevice
-from .._guest.volumes import list_volumes
+from .._guest.discover import find_volumes
 from .._transport.datastore import DatastoreDevice
-from .._vmdk.opening.disk import Disk
-from .._vmdk.opening.info import describe
+from .facts import plain_facts
 
 if t.TYPE_CHECKING:
-    from .._repository.read.reader import PointDevice
     from .access import AnyDisk
     from .plan import Result
 
@@ -34,26 +31,20 @@ def inspect(
     if blocks:
         facts["blocks"] = _blocks(disk)
     if partitions:
-        facts["partitions"] = [volume.as_dict() for volume in list_volumes(disk)]
+        facts["partitions"] = [volume.as_dict() for volume in find_volumes([disk])]
     if with_digest:
         facts["digest"] = digest(disk)
-        if isinstance(disk, DatastoreDevice):
-            disk.require_unchanged()
+        disk.require_unchanged()
     return facts
 
 
 def _facts(disk: AnyDisk) -> Result:
-    if isinstance(disk, Disk):
-        return describe(disk)
     if isinstance(disk, DatastoreDevice):
         # Imported here, as it needs a library that plain disks do not.
-        from .managed.describe import describe_with_users
+        from .managed.inspect import describe_with_users
 
         return describe_with_users(disk)
-    facts: Result = {"path": disk.name, "disk_type": disk_type_of(disk), "size": disk.size}
-    if isinstance(disk, RawDevice):
-        facts["allocated"] = disk.size if disk.file.is_block_device else disk.file.allocated()
-    return {**facts, "extents": [], "chain": [disk.name], "flags": []}
+    return plain_facts(disk)
 
 
 def _blocks(disk: AnyDisk) -> list[Result]:
@@ -68,15 +59,3 @@ def _blocks(disk: AnyDisk) -> list[Result]:
             hint="Ask without blocks.",
         )
     return [{"offset": run.offset, "length": run.length} for run in found]
-
-
-def disk_type_of(disk: AnyDisk) -> str:
-    """VMware's createType, `raw`, or `restore point`."""
-    if isinstance(disk, Disk):
-        return disk.disk_type
-    return "restore point" if is_point(disk) else "raw"
-
-
-def is_point(disk: AnyDisk) -> t.TypeGuard[PointDevice]:
-    """Whether it is a disk in a restore point."""
-    return not isinstance(disk, (Disk, RawDevice, DatastoreDevice))

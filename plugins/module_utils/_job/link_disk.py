@@ -18,7 +18,7 @@ from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
 
 if t.TYPE_CHECKING:
-    from .copy_disk import CopyRequest
+    from .requests import CopyRequest
 
 
 def plan_linked(request: CopyRequest) -> Plan:

@@ -38,12 +38,17 @@ def list_vms(
 ) -> Result:
     """vms, as vmdk_vm_info returns them. Raises DiskError."""
     with open_session(vcenter) as session, Rest(vcenter) as rest:
-        known = Tags(rest)
-        found = select(session, selection, known)
-        lookups: list[Lookup] = [functools.partial(_tags, session, known)] if tags else []
-        if disks:
-            lookups.append(functools.partial(_reports, session))
-        return {"vms": list(_described(found, lookups))}
+        return {"vms": list(described(session, selection, Tags(rest), disks=disks, tags=tags))}
+
+
+def described(
+    session: Session, selection: Selection, known: Tags, *, disks: bool = True, tags: bool = True
+) -> Iterator[dict[str, t.Any]]:
+    """The elements of vms, in vCenter's order. Raises DiskError."""
+    lookups: list[Lookup] = [functools.partial(_tags, session, known)] if tags else []
+    if disks:
+        lookups.append(functools.partial(_reports, session))
+    yield from _described(select(session, selection, known), lookups)
 
 
 def _described(found: Iterator[Chosen], lookups: list[Lookup]) -> Iterator[dict[str, t.Any]]:

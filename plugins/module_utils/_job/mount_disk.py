@@ -5,61 +5,97 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import typing as t
 
+from .._device.errors import InvalidRequest
 from .._device.overlay import Overlay
 from .._device.raw import RawDevice
-from .._guest import session
-from .._guest.session import FlatFile, MountRequest
-from .._guest.volumes import choose, list_volumes
+from .._device.unreadable import Unreadable
+from .._guest import appliance, session
+from .._guest.discover import find_volumes
+from .._guest.facts.guest import facts_of
+from .._guest.luks.secret import read_key_file
+from .._guest.mount import require_lossless
+from .._guest.mountables import require_writable
+from .._guest.request import APPLIANCE, HOST, VOLUME, FlatFile, MountRequest
+from .._guest.volumes import choose
 from .._transport.reference import Road
 from .._vmdk.opening.disk import Disk
+from . import transact_disk
+from .kept_disk import open_kept
 from .plan import Plan, Result, nothing_to_do
+from .transact_disk import TransactJob
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .._device.device import BlockDevice
+    from .._guest.filesystems import FileSystem
+    from .._guest.request import Source
     from .._guest.session import MountState
     from .access import Access, AnyDisk
 
 
 @dataclasses.dataclass(frozen=True)
 class MountJob:
-    """Which volume of which disk shall be where."""
+    """Which volume of which disk shall be where. disks: further ones of the same machine."""
 
     path: str
     mount_point: str
     access: Access
+    disks: tuple[str, ...] = ()
     volume: str | None = None
+    subvolume: str | None = None
+    luks_key_file: str | None = None
+    layout: str = VOLUME
+    isolation: str = HOST
     read_only: bool = True
+    transaction: bool = False
+    overlay: str | None = None
+    facts: bool = False
+    changes: bool = False
+    lost: tuple[tuple[int, int], ...] = ()  # (offset, length) of the first disk
+
+    @property
+    def is_read_only(self) -> bool:
+        """A transaction is there to be written to."""
+        return self.read_only and not self.transaction
 
 
 def plan_mounted(job: MountJob) -> Plan:
-    """Mount it, unless it is; clean up what dead mounts left."""
-    pinned = _pin(job, job.path)
-    wanted = MountRequest(_opener(job, pinned), pinned, job.mount_point, job.volume, job.read_only)
+    """Mount it, unless it is; clean up what dead mounts left, finish what a killed commit left."""
+    _require_read_only(job)
+    paths = tuple(job.access.lasting(path) for path in (job.path, *job.disks))
+    unfinished = transact_disk.unfinished(job.access, paths)
+    transaction = None if unfinished else _transaction(job, paths)
+    wanted = _request(job, paths, transaction)
     state, dead = session.find(wanted), session.dead()
     if state is not None and not dead:
-        return nothing_to_do(
-            _facts(job.path, state), {"mount": _facts(job.path, state), "swept": []}
-        )
-    after = _facts(job.path, state) if state is not None else _look(job, pinned)
+        facts = _facts(job.path, state)
+        return nothing_to_do(facts, {"mount": facts, "swept": [], **_inside(job, paths)})
+    if job.isolation == APPLIANCE:
+        appliance.require()
+    after = _facts(job.path, state) if state is not None else _look(job, paths, wanted, unfinished)
 
     def apply() -> Result:
         told: list[str] = []
+        transact_disk.finish(job.access, paths)
         swept = session.sweep(told.append)
-        source = _flat_file(job, pinned) or wanted.source
-        if isinstance(source, FlatFile) and not job.read_only:
-            _mark_changed(job, pinned)
-        mounted = session.mount(dataclasses.replace(wanted, source=source), told.append)
-        return {"mount": _facts(job.path, mounted), "swept": swept, "warnings": told}
+        mounted = _mount(job, paths, wanted, told.append)
+        facts = _facts(job.path, mounted)
+        return {"mount": facts, "swept": swept, "warnings": told, **_inside(job, paths)}
 
     before: Result = {"mount": _facts(job.path, state) if state else None, "dead": dead}
     result = {"mount": after, "swept": dead}
     return Plan(before=before, after={"mount": after, "dead": []}, result=result, apply=apply)
+
+
+def _require_read_only(job: MountJob) -> None:
+    if job.lost and not job.is_read_only:
+        raise InvalidRequest("a disk that has lost something is only mounted read-only")
 
 
 def plan_unmounted(mount_point: str) -> Plan:
@@ -79,24 +115,105 @@ def plan_unmounted(mount_point: str) -> Plan:
     )
 
 
-def _pin(job: MountJob, path: str) -> str:
-    """A reference that means the same tomorrow; `latest` would not."""
-    reference = job.access.parse(path)
-    if reference.road is Road.RESTORE_POINT:
-        return job.access.pin(path)
-    return os.path.realpath(reference.text)
+def _transaction(job: MountJob, paths: Sequence[str]) -> Result | None:
+    """What it will be. Raises InvalidRequest for disks that must not be written to so."""
+    if job.transaction:
+        return transact_disk.foresee(job.access, paths, job.overlay)
+    if not job.read_only:
+        transact_disk.require_free(job.access, paths)
+    return None
 
 
-def _look(job: MountJob, pinned: str) -> Result:
+def _request(job: MountJob, paths: tuple[str, ...], transaction: Result | None) -> MountRequest:
+    first, *further = [_opener(job, path) for path in paths]
+    return MountRequest(
+        first,
+        paths[0],
+        job.mount_point,
+        job.volume,
+        job.is_read_only,
+        further=tuple(further),
+        paths=paths,
+        key_file=None if job.luks_key_file is None else os.path.abspath(job.luks_key_file),
+        subvolume=job.subvolume,
+        layout=job.layout,
+        isolation=job.isolation,
+        transaction=transaction,
+        lost=" ".join(f"{offset}+{length}" for offset, length in job.lost),
+    )
+
+
+def _mount(
+    job: MountJob, paths: tuple[str, ...], wanted: MountRequest, warn: Callable[[str], None]
+) -> MountState:
+    if job.transaction:
+        with transact_disk.begun(job.access, paths, job.overlay) as transaction:
+            openers = transaction.openers(job.access)
+            wanted = dataclasses.replace(wanted, transaction=transaction.as_dict())
+            return session.mount(_from(wanted, [openers[path] for path in paths]), warn)
+    sources = [_flat_file(job, path) or _opener(job, path) for path in paths]
+    if not job.read_only:
+        _mark_changed(job, paths, sources)
+    return session.mount(_from(wanted, sources), warn)
+
+
+def _from(wanted: MountRequest, sources: Sequence[Source]) -> MountRequest:
+    return dataclasses.replace(wanted, source=sources[0], further=tuple(sources[1:]))
+
+
+def _inside(job: MountJob, paths: Sequence[str]) -> Result:
+    """What can be told of the system whose root is mounted."""
+    told: Result = {"guest": facts_of(job.mount_point)} if job.facts else {}
+    if job.changes and job.transaction:
+        told["changes"] = transact_disk.changes_of(transact_job(job, paths))
+    return told
+
+
+def transact_job(job: MountJob, paths: Sequence[str] = ()) -> TransactJob:
+    """What ends the transaction of these disks, or of what is mounted there."""
+    return TransactJob(
+        job.access,
+        job.mount_point,
+        paths,
+        changes=job.changes,
+        volume=job.volume,
+        subvolume=job.subvolume,
+        luks_key_file=job.luks_key_file,
+        layout=job.layout,
+        isolation=job.isolation,
+    )
+
+
+def _look(job: MountJob, paths: Sequence[str], wanted: MountRequest, unfinished: bool) -> Result:
     """What would be mounted. Raises InvalidRequest where the volume is not to be had."""
-    with job.access.open(pinned) as disk:
-        volume = choose(list_volumes(disk), job.volume)
+    wanted.check()
+    volume = None  # half merged disks cannot be read; the root of a guest is found by mounting
+    if not unfinished:
+        volume = _volume(job, paths)
+    shown = None if volume is None else {**volume, "mount_point": os.path.realpath(job.mount_point)}
     return {
         "path": job.path,
         "mount_point": os.path.realpath(job.mount_point),
-        "read_only": job.read_only,
-        "volume": volume.as_dict(),
+        "read_only": job.is_read_only,
+        "volume": volume,
+        "volumes": [] if shown is None else [shown],
+        "transaction": wanted.transaction,
     }
+
+
+def _volume(job: MountJob, paths: Sequence[str]) -> Result | None:
+    with contextlib.ExitStack() as opened:
+        disks = [opened.enter_context(job.access.open(path)) for path in paths]
+        keys = [] if job.luks_key_file is None else [read_key_file(job.luks_key_file)]
+        volumes = find_volumes(disks, keys)
+    if job.layout != VOLUME and job.volume is None:
+        return None
+    chosen = choose(volumes, job.volume)
+    if not job.is_read_only:
+        require_writable(chosen.as_dict(), chosen.read_only_because)
+        if job.isolation == HOST:
+            require_lossless(t.cast("FileSystem", chosen.filesystem).kind)
+    return chosen.as_dict()
 
 
 def _facts(path: str, state: MountState) -> Result:
@@ -105,33 +222,40 @@ def _facts(path: str, state: MountState) -> Result:
         "mount_point": state.mount_point,
         "read_only": state.read_only,
         "volume": state.volume,
+        "volumes": list(state.parts),
+        "transaction": state.transaction,
     }
 
 
-def _opener(job: MountJob, pinned: str) -> Callable[[], BlockDevice]:
+def _opener(job: MountJob, path: str) -> Callable[[], BlockDevice]:
     """Opens the disk in the process that serves it."""
-    is_point = job.access.parse(pinned).road is Road.RESTORE_POINT
+    is_point = job.access.parse(path).road is Road.RESTORE_POINT
+    first = job.access.lasting(job.path)
 
     def open_disk() -> BlockDevice:
-        if is_point:  # writes go beside it
-            disk = job.access.open(pinned)
-            return disk if job.read_only else Overlay(disk)
-        return job.access.open(pinned, writable=not job.read_only)
+        if is_point and not job.read_only:  # writes go beside it
+            return Overlay(job.access.open(path))
+        disk = open_kept(job.access, path, writable=not job.read_only)
+        return Unreadable(disk, job.lost) if job.lost and path == first else disk
 
     return open_disk
 
 
-def _flat_file(job: MountJob, pinned: str) -> FlatFile | None:
+def _flat_file(job: MountJob, path: str) -> FlatFile | None:
     """The file that holds the disk's bytes as they are, if there is one."""
-    with job.access.open(pinned) as disk:
+    if job.lost:
+        return None
+    with job.access.open(path) as disk:
         return _flat_part(disk)
 
 
-def _mark_changed(job: MountJob, pinned: str) -> None:
+def _mark_changed(job: MountJob, paths: Sequence[str], sources: Sequence[Source]) -> None:
     """The kernel is going to write to the disk behind the engine's back."""
-    with job.access.open(pinned, writable=True) as disk:
-        if isinstance(disk, Disk):
-            disk.mark_changed()
+    for path, source in zip(paths, sources, strict=True):
+        if isinstance(source, FlatFile):
+            with job.access.open(path, writable=True) as disk:
+                if isinstance(disk, Disk):
+                    disk.mark_changed()
 
 
 def _flat_part(disk: AnyDisk) -> FlatFile | None:

@@ -5,31 +5,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import typing as t
 
 from .._device.errors import InvalidRequest
-from .._device.progress import Silent
 from .._transport.reference import Road
 from .._vmdk.life.rename import destination, plan_move, rename_disk
 from .._vmdk.opening.chain import open_disk
 from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
+from .spec import refuse_served
 
 if t.TYPE_CHECKING:
-    from .._device.progress import Progress
-    from .access import Access
-
-
-@dataclasses.dataclass(frozen=True)
-class RenameRequest:
-    """The disk at `src` shall be at `dest`."""
-
-    src: str
-    dest: str
-    access: Access
-    progress: Progress = dataclasses.field(default_factory=Silent)
+    from .requests import RenameRequest
 
 
 def plan_rename(request: RenameRequest) -> Plan:
@@ -71,6 +59,7 @@ def _plan_done(request: RenameRequest, dest: str) -> Plan:
 
 
 def _hosted(request: RenameRequest, text: str) -> str:
+    refuse_served(text)
     reference = request.access.parse(text)
     if reference.road is not Road.VMDK:
         raise InvalidRequest(

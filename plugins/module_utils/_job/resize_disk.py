@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import typing as t
 
@@ -22,23 +21,14 @@ from .._vmdk.opening.disk import Disk
 from .._vmdk.opening.family import refuse_with_children
 from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
+from .spec import refuse_served
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
 
     from .._device.device import BlockDevice
-    from .access import Access, AnyDisk
-
-
-@dataclasses.dataclass(frozen=True)
-class ResizeRequest:
-    """Make the disk `size` bytes. grow: its last volume, too, or the one named `volume`."""
-
-    path: str
-    size: int
-    access: Access
-    grow: bool = False
-    volume: str | None = None
+    from .access import AnyDisk
+    from .requests import ResizeRequest
 
 
 def plan_resize(request: ResizeRequest) -> Plan:
@@ -48,6 +38,7 @@ def plan_resize(request: ResizeRequest) -> Plan:
         from .managed import resize
 
         return resize.plan_resize(request)
+    refuse_served(request.path)
     if request.access.parse(request.path).road is not Road.VMDK:
         raise InvalidRequest("only a VMDK is resized here", path=request.path)
     with _work_place(request), request.access.open(request.path) as disk:

@@ -17,8 +17,8 @@ from .delta_disk import plan_delta
 if t.TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .copy_disk import CopyRequest
     from .plan import Plan, Result
+    from .requests import CopyRequest
 
 
 def plan_restore(request: CopyRequest, *, delta: bool = False) -> Plan:
@@ -30,7 +30,8 @@ def plan_restore(request: CopyRequest, *, delta: bool = False) -> Plan:
     point: Result = {"restore_point": request.access.find(request.src).point.as_dict()}
     # Pinned: `latest` must not become another point between plan and apply.
     pinned = dataclasses.replace(request, src=request.access.pin(request.src))
-    plan = (plan_delta(pinned) if delta else None) or plan_copy(pinned)
+    in_place = delta and not request.access.is_managed(request.dest)
+    plan = (plan_delta(pinned) if in_place else None) or plan_copy(pinned)
     return dataclasses.replace(
         plan,
         result={**plan.result, **point},

@@ -16,39 +16,20 @@ from .._device.errors import (
     MissingLink,
     UnsafePath,
 )
-from .._device.progress import Silent
 from .._transport.reference import Road
 from .._vmdk.opening.chain import open_disk
 from .._vmdk.opening.family import children_of, refuse_with_children
 from .._vmdk.redo.commit import check_commit, commit_child
 from .._vmdk.redo.rebase import attach_child, rebase_child
 from .._vmdk.redo.redo import check_revert, is_empty_child, redo_log_of, revert_child
-from .copy_disk import CopyRequest
 from .inspect_disk import inspect
 from .link_disk import plan_linked
 from .plan import Plan, Result, nothing_to_do
+from .requests import CopyRequest
+from .spec import refuse_served
 
 if t.TYPE_CHECKING:
-    from .._device.progress import Progress
-    from .access import Access
-
-
-@dataclasses.dataclass(frozen=True)
-class SnapshotRequest:
-    """A redo log `child` of the disk at `path`; None: the only one there is, or a new one."""
-
-    path: str
-    access: Access
-    child: str | None = None
-    parent: str | None = None
-    disk_type: str | None = None
-    parent_digest: str | None = None
-    unsafe: bool = False
-    progress: Progress = dataclasses.field(default_factory=Silent)
-
-    @property
-    def outside(self) -> tuple[str, ...]:
-        return self.access.allow_outside
+    from .requests import SnapshotRequest
 
 
 def plan_present(request: SnapshotRequest) -> Plan:
@@ -186,6 +167,7 @@ def _applied(plan: Plan) -> Result:
 
 
 def _hosted(request: SnapshotRequest, text: str) -> str:
+    refuse_served(text)
     reference = request.access.parse(text)
     if reference.road is not Road.VMDK:
         raise InvalidRequest(

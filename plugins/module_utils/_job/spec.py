@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .._device.errors import InvalidRequest
+from .._transport.reference import is_served
 from .._vmdk.descriptor.types import ADAPTER_TYPES, CREATABLE_TYPES, FLAT_TYPES
 from .._vmdk.extents.layout import DiskSpec
 
@@ -46,4 +47,14 @@ def refuse_managed_type(disk_type: str | None) -> None:
         raise InvalidRequest(
             f"disk_type {disk_type} is for managed disks ([datastore] path)",
             expected=f"one of {', '.join(CREATABLE_TYPES)} for a disk in files",
+        )
+
+
+def refuse_served(path: str) -> None:
+    """Raises InvalidRequest for a disk behind an NBD server, whose format is the server's."""
+    if is_served(path):
+        raise InvalidRequest(
+            "a disk behind an NBD server is read and written, and nothing else",
+            path=path,
+            hint="Do it where the disk is; or clone it to a VMDK on this host, and do it to that.",
         )

@@ -15,8 +15,10 @@ from .._device.copy import copy
 from .._device.errors import DiskExists, InvalidRequest
 from .._device.files import File, remove_if_there, replace_durably
 from .._device.raw import RawDevice
+from .._device.transaction_mark import refuse_writing
 from .._device.units import human_size
-from .._transport.datastore import DatastoreDevice
+from .._transport.claims import refuse_claims
+from .._transport.nbd.client import NbdDevice, open_nbd
 from .._transport.reference import Road, is_block_device
 from .._vmdk.extents.layout import DiskSpec
 from .._vmdk.files.lock import lock
@@ -28,7 +30,7 @@ from .._vmdk.opening.disk import Disk
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .._device.device import BlockDevice
+    from .._device.device import BlockDevice, Device
     from .._device.progress import Progress
     from .._device.transfer import Transfer
     from .._transport.reference import Reference
@@ -81,10 +83,17 @@ def exists(reference: Reference) -> bool:
 
     Raises InvalidRequest for a place nobody can write, DiskNotFound for a folder that is missing.
     """
+    if reference.road is Road.NBD:
+        return True
     if reference.road not in (Road.VMDK, Road.RAW):
         raise InvalidRequest(f"{reference.text}: cannot write to a {reference.road.value}")
     require_folder(reference.text)
     return os.path.lexists(reference.text)
+
+
+def has_fixed_size(reference: Reference) -> bool:
+    """Whether it is a place whose own size stays, and may be more than what is put there."""
+    return reference.road is Road.NBD or is_block_device(reference.text)
 
 
 def check(target: Target) -> None:
@@ -92,21 +101,20 @@ def check(target: Target) -> None:
     path = target.reference.text
     if target.reference.road is Road.VMDK:
         check_new_disk(path, target.spec, replace=target.replace)
-    elif is_block_device(path):
-        _open_block_device(path, target.spec.size).close()
+    elif has_fixed_size(target.reference):
+        _open_fixed(target.reference, target.spec.size).close()
     else:
         require_writable(folder_of(path))
         with contextlib.ExitStack() as held:
             _lock_old(os.path.realpath(path), target.replace, held)
 
 
-def write(source: BlockDevice, target: Target, progress: Progress, label: str) -> Transfer:
+def write(source: Device, target: Target, progress: Progress, label: str) -> Transfer:
     """Make the target's content that of source. Raises DiskExists, NoSpace, …"""
     with contextlib.ExitStack() as opened:
         device, is_zero = _open(target, opened)
         transfer = copy(source, device, target_is_zero=is_zero, progress=progress, label=label)
-        if isinstance(source, DatastoreDevice):
-            source.require_unchanged()
+        source.require_unchanged()
         device.flush()
     return transfer
 
@@ -117,18 +125,27 @@ def _open(target: Target, opened: contextlib.ExitStack) -> tuple[BlockDevice, bo
     if target.reference.road is Road.VMDK:
         making = new_disk(path, target.spec, replace=target.replace)
         return opened.enter_context(making), True
-    if is_block_device(path):
-        return opened.enter_context(_open_block_device(path, size)), False
+    if has_fixed_size(target.reference):
+        return opened.enter_context(_open_fixed(target.reference, size)), False
     return opened.enter_context(_new_raw_file(path, size, target.replace)), True
 
 
-def _open_block_device(path: str, size: int) -> RawDevice:
-    device = RawDevice.open(path, writable=True)
+def _open_fixed(reference: Reference, size: int) -> RawDevice | NbdDevice:
+    is_nbd = reference.road is Road.NBD
+    opener = open_nbd if is_nbd else RawDevice.open
+    device = opener(reference.text, writable=True)
+    try:
+        if isinstance(device, RawDevice):
+            lock(device.file, exclusive=True)
+        refuse_claims(reference, writable=True)
+    except BaseException:
+        device.close()
+        raise
     if device.size < size:
         device.close()
         raise InvalidRequest(
-            "the block device is too small",
-            path=path,
+            f"the {'export' if is_nbd else 'block device'} is too small",
+            path=reference.text,
             found=human_size(device.size),
             expected=f"at least {human_size(size)}",
         )
@@ -161,6 +178,7 @@ def _lock_old(path: str, replace: bool, held: contextlib.ExitStack) -> File | No
     old = File(path)
     held.callback(old.close)
     lock(old, exclusive=True)
+    refuse_writing(path)
     return old
 
 

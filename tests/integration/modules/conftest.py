@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -92,18 +93,39 @@ def repository(tmp_path, monkeypatch):
     return {"repository": url, "passphrase": PASSPHRASE}
 
 
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory, zygote):
+    """shelf(name, seed): a folder with a sparse disk, each made once for all tests."""
+    modules, made = Modules(zygote), {}
+
+    def find(*wanted):
+        if wanted not in made:
+            made[wanted] = tmp_path_factory.mktemp("shelf")
+            _make_disk(modules, made[wanted], wanted[0], "monolithicSparse", wanted[1])
+        return made[wanted]
+
+    return find
+
+
 @pytest.fixture
-def make_disk(tmp_path, modules):
+def make_disk(tmp_path, modules, shelf):
     """make_disk(name, disk_type, seed): a VMDK of 40 MiB with data here and there."""
 
     def make(name="web01.vmdk", disk_type="monolithicSparse", seed=1):
-        raw = tmp_path / f"{name}.source.raw"
-        raw.write_bytes(sample(40 << 20, seed))
-        modules.vmdk_clone(src=raw, dest=tmp_path / name, disk_type=disk_type)
-        raw.unlink()
+        if disk_type == "monolithicSparse":
+            shutil.copy(shelf(name, seed) / name, tmp_path)
+        else:
+            _make_disk(modules, tmp_path, name, disk_type, seed)
         return tmp_path / name
 
     return make
+
+
+def _make_disk(modules, folder, name, disk_type, seed):
+    raw = folder / f"{name}.source.raw"
+    raw.write_bytes(sample(40 << 20, seed))
+    modules.vmdk_clone(src=raw, dest=folder / name, disk_type=disk_type)
+    raw.unlink()
 
 
 @pytest.fixture

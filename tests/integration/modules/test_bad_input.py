@@ -187,9 +187,10 @@ def test_a_reference_that_fits_nothing_lists_the_forms(modules, reference):
         assert form in failed["msg"]
 
 
-def test_a_road_that_this_release_does_not_have(modules):
-    failed = modules.fail("vmdk_info", path="nbd://host:10809/x")
-    assert failed["error"]["kind"] == "TransportUnavailable"
+def test_a_server_that_is_not_there(modules):
+    failed = modules.fail("vmdk_info", path="nbd://127.0.0.1:1/x")
+    assert failed["error"]["kind"] == "ServerUnreachable"
+    assert "nbd://127.0.0.1:1/x" in failed["msg"]
 
 
 def test_a_managed_disk_without_a_vcenter(modules, monkeypatch):

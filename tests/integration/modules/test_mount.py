@@ -130,6 +130,25 @@ def test_restore_point(modules, guest, tmp_path, repository):
     assert not modules.vmdk_mount(**arguments)["changed"]
 
 
+def test_repository_is_found_from_another_working_directory(
+    modules, guest, tmp_path, repository, monkeypatch
+):
+    """That of the process which serves the disk."""
+    modules.vmdk_backup(path=guest(), name="first", **repository)
+    monkeypatch.chdir(tmp_path)
+    near = {**repository, "repository": os.path.relpath(repository["repository"])}
+    modules.vmdk_mount(path="web01@latest", mount_point=tmp_path / "mnt", **near)
+    assert (tmp_path / "mnt/greeting").read_text() == "hello from inside\n"
+
+
+def test_check_mode_foretells_what_cannot_be_written(modules, tmp_path):
+    (tmp_path / "tree").mkdir()
+    run("mksquashfs", tmp_path / "tree", tmp_path / "s.img", "-quiet", "-no-progress")
+    options = {"path": tmp_path / "s.img", "mount_point": tmp_path / "mnt", "read_only": False}
+    failed = modules.fail("vmdk_mount", check_mode=True, **options)
+    assert "can only be mounted read-only: it is squashfs" in failed["msg"]
+
+
 def test_writing_to_a_restore_point_never_changes_it(modules, guest, tmp_path, repository):
     path, point = guest(), tmp_path / "mnt"
     modules.vmdk_backup(path=path, name="first", **repository)
@@ -211,3 +230,27 @@ def test_check_mode_mounts_nothing(modules, guest, tmp_path):
     told = modules.run("vmdk_mount", check_mode=True, mount_point=point, state="unmounted")
     assert told["changed"]
     assert (point / "greeting").exists()
+
+
+def test_facts_of_the_system_that_is_mounted(modules, guest, tmp_path):
+    files = {
+        "etc/hostname": "web01\n",
+        "usr/lib/os-release": 'ID=debian\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n',
+        "var/lib/dpkg/status": "Package: apt\nStatus: install ok installed\nVersion: 2.6.1\n",
+    }
+    for name, text in files.items():
+        path = tmp_path / "files" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    where = {"path": guest(), "mount_point": tmp_path / "mnt", "facts": True}
+    assert "guest" not in modules.run("vmdk_mount", check_mode=True, **where)
+    first = modules.vmdk_mount(**where)
+    assert (first["guest"]["hostname"], first["guest"]["id"]) == ("web01", "debian")
+    assert [each["name"] for each in first["guest"]["packages"]] == ["apt"]
+    again = modules.vmdk_mount(**where)
+    assert not again["changed"]
+    assert again["guest"] == first["guest"]
+
+
+def test_without_being_asked_for_no_facts_are_looked_for(modules, guest, tmp_path):
+    assert "guest" not in modules.vmdk_mount(path=guest(), mount_point=tmp_path / "mnt")

@@ -15,10 +15,8 @@ import pytest
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import MissingTool
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest import command
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.access import Access
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.resize_disk import (
-    ResizeRequest,
-    plan_resize,
-)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.requests import ResizeRequest
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.resize_disk import plan_resize
 from ansible_collections.vdisk.lifecycle.tests.integration.modules.guests import (
     MIB,
     SIZE,

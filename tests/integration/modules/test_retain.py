@@ -45,7 +45,7 @@ def test_a_name_that_a_point_has_which_does_not_stay_is_refused(modules, make_di
     disk = make_disk()
     modules.vmdk_backup(path=disk, name="monday", **there)
     failed = modules.fail("vmdk_backup", path=disk, name="monday", retain="30d", **there)
-    assert "'monday', and that is not retained" in failed["msg"]
+    assert "'monday' already, and that is not retained" in failed["msg"]
 
 
 def test_a_name_that_a_retained_point_has_will_do(modules, make_disk, there):

@@ -42,6 +42,19 @@ class Lab:
     def detach(self, path, vm="web01", **options):
         return self.attach(path, vm, state="absent", **options)
 
+    def take(self, path, vm="files01", sharing=None):
+        """Somebody else attaches it, and does not ask us."""
+        kind = vim.vm.device.VirtualDisk
+        backing = kind.FlatVer2BackingInfo(fileName=path, diskMode="persistent", sharing=sharing)
+        disk = kind(key=-1, backing=backing, controllerKey=1000, unitNumber=9)
+        change = vim.vm.device.VirtualDeviceSpec(operation="add", device=disk)
+        self.wait(self.vm(vm).ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])))
+
+    def move(self, path, target):
+        """Of a disk, by somebody who does not ask us."""
+        manager, here = self.content.virtualDiskManager, self.datacenter
+        self.wait(manager.MoveVirtualDisk_Task(path, here, target, here, False))
+
     def refused(self, path, vm="web01", **options):
         return self.modules.fail("vmdk_attach", path=path, vm=vm, **options)["msg"]
 

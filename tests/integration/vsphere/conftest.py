@@ -32,6 +32,13 @@ from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.furnished imp
     there,
 )
 
+# at_work: a run of ours, at a machine that nobody has touched
+from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.lifecycle import (  # noqa: F401
+    at_work,
+    machines,
+    place,
+)
+
 
 @pytest.fixture
 def trusted(vcenter, monkeypatch):

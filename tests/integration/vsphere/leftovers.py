@@ -13,6 +13,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes.c
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.libraries import (
     vim,
 )
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.tasks import wait
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.disks.attach import (
     attach,
     detach,
@@ -22,6 +23,13 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.machine.m
     ManagedFile,
     find_attached,
     look_at,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.journal import (
+    Journal,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.naming import (
+    description,
+    snapshot_name,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.quiesce import (
     CRASH_CONSISTENT,
@@ -121,3 +129,27 @@ def next_run(vcenter, name):
 def journals():
     folder = os.environ["VDISK_STATE_DIR"]
     return os.listdir(folder) if os.path.isdir(folder) else []
+
+
+@contextlib.contextmanager
+def dying_run():
+    """A run whose journal another run may take, as when its process has ended."""
+    with run_of_ours() as journal:
+        yield journal
+        os.close(journal._fd)
+        journal._fd = -1
+
+
+def make(session, vm, journal):
+    """A snapshot as ours, for which nobody cares any more."""
+    here, run = session.content.about.instanceUuid, journal.run
+    journal.note("snapshot", vcenter=here, vm=vm._moId, vm_name=vm.name)
+    text = description(journal.head())
+    wait(session, vm.CreateSnapshot_Task(snapshot_name(run), text, False, False))
+
+
+def open_kinds(journal):
+    """Of what a dead run's journal still holds."""
+    with open(journal.path, "rb") as file:
+        again = Journal(journal.path, file.fileno())
+        return [each.kind for each in again.open_entries()]

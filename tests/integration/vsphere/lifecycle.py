@@ -171,3 +171,11 @@ def place(machines, tmp_path, monkeypatch) -> t.Iterator[tuple[Vcenter, str]]:
     yield vcenter, fresh.pop()
     vcenter.clear_rules()
     vcenter.mode(**modes)
+
+
+@pytest.fixture
+def at_work(place) -> t.Iterator[tuple[Vcenter, Session, Journal, t.Any]]:
+    """(vcenter, session, journal, vm) of a run of ours."""
+    vcenter, name = place
+    with log_in(vcenter) as session, run_of_ours() as journal:
+        yield vcenter, session, journal, find_vm(session, name)

@@ -323,7 +323,7 @@ def test_a_disk_that_was_detached_is_read_whole(detached):
 
 def test_nothing_else_tells_that_it_was_detached(detached, monkeypatch):
     guest, copy = detached
-    monkeypatch.setattr(history, "_taken_out", lambda *_args: None)
+    monkeypatch.setattr(history, "_altered", lambda *_args: None)
 
     copy.back_up()
 

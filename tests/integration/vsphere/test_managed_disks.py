@@ -361,7 +361,7 @@ def test_info_reads_what_is_in_a_disk_of_a_machine_that_is_off(lab, modules):
         ({"size": None}, "say its size"),
         ({"path": "[nowhere] a/b.vmdk"}, "found datastore1, nfs1, vsanDatastore"),
         ({"path": "[datastore1] a/../b.vmdk"}, ".."),
-        ({"path": "[datastore1] a/b.vdisk-new.vmdk"}, "only a job gives"),
+        ({"path": "[datastore1] a/b.vdisk-new-0badcafe.vmdk"}, "only a job gives"),
         ({"datacenter": "elsewhere"}, "there is no datacenter elsewhere"),
         ({"password": "not-that-one"}, "wrong user name or password"),
     ],

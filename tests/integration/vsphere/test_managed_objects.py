@@ -156,3 +156,16 @@ def test_folders_of_vsan_are_made(lab, modules, below):
     assert os.path.exists(file_of(lab, other))
     moved = f"[vsanDatastore] {uuid.uuid4().hex[:12]}/data.vmdk"
     assert modules.vmdk_rename(src=path, dest=moved)["disk"]["path"] == moved
+
+
+def test_a_folder_of_vsan_that_is_there_needs_no_privilege(lab, modules):
+    folder = f"[vsanDatastore] {uuid.uuid4().hex[:12]}"
+    modules.vmdk_create(path=f"{folder}/data.vmdk", size="4MiB")
+    lab.vcenter.mode(denied=["Datastore.Config"])
+    try:
+        for name in ("more.vmdk", "below/more.vmdk"):
+            modules.vmdk_create(path=f"{folder}/{name}", size="4MiB")
+        refused = modules.fail("vmdk_create", path=f"{folder}x/data.vmdk", size="4MiB")
+    finally:
+        lab.vcenter.mode(denied=[])
+    assert "Datastore.Config" in refused["msg"]

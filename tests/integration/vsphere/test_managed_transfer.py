@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import uuid
 
@@ -15,9 +16,15 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.progress import Silent
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job import inspect_disk
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.copy_disk import (
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.backup_disk import (
+    BackupRequest,
+    plan_backup,
+)
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.copy_disk import plan_copy
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.edit_disk import plan_edit
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.requests import (
     CopyRequest,
-    plan_copy,
+    EditRequest,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.disks.folder import (
     DatastoreFiles,
@@ -58,6 +65,27 @@ def test_what_was_written_to_while_it_was_read_is_no_copy(lab, access, tmp_path,
     with pytest.raises(DiskInUse, match="while it was read"):
         plan.run(check_mode=False)
     assert os.listdir(tmp_path) == []
+
+
+def test_nor_are_its_bytes_a_file(lab, access, tmp_path):
+    path, dest = lab.new_disk(), tmp_path / "bytes"
+    progress = Meanwhile(lambda: written_to(lab, path))
+    plan = plan_edit(EditRequest(path, access, length=MIB, dest=str(dest), progress=progress))
+    with pytest.raises(DiskInUse, match="while it was read"):
+        plan.run(check_mode=False)
+    assert os.listdir(tmp_path) == []
+
+
+def test_nor_is_it_backed_up(lab, access, tmp_path, modules):
+    path, url = lab.new_disk(), str(tmp_path / "backups")
+    modules.vmdk_repository(url=url, passphrase="only for this test")
+    opened = dataclasses.replace(access, repository=url, passphrase="only for this test")
+    progress = Meanwhile(lambda: written_to(lab, path))
+    with pytest.raises(DiskInUse, match="while it was read"):
+        plan_backup(BackupRequest(path=path, access=opened, progress=progress)).run(
+            check_mode=False
+        )
+    assert list(opened.open_repository().points()) == []
 
 
 def test_nor_has_it_a_digest(lab, access, monkeypatch):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import pytest
@@ -134,6 +135,35 @@ class TestTasks:
         assert caught.value.found == "running at 95 %"
         assert "Look at it among the tasks in vCenter" in caught.value.hint
         assert trusted.calls()["CancelTask"] == 1
+
+    def test_that_never_tell_percentages_are_waited_for_however_long(self, monkeypatch, session):
+        monkeypatch.setattr(tasks, "PATIENCE", 0.2)
+        end = time.monotonic() + 1.0
+
+        def told(*_asked):
+            ended = time.monotonic() > end
+            return {"info.state": "success" if ended else "running", "info.result": "done"}
+
+        monkeypatch.setattr(tasks, "properties", told)
+        assert tasks.wait(session, running_task(session)) == "done"
+
+    def test_that_tell_the_same_now_and_then_end_with_our_patience(self, monkeypatch, session):
+        monkeypatch.setattr(tasks, "PATIENCE", 0.4)
+        monkeypatch.setattr(tasks, "AFTER_CANCEL", 0.1)
+        answers = itertools.cycle([{"info.progress": 0}, {}])
+        monkeypatch.setattr(
+            tasks, "properties", lambda *_asked: {"info.state": "running", **next(answers)}
+        )
+        with pytest.raises(errors.VSphereFault, match="has shown no progress"):
+            tasks.wait(session, running_task(session), "merge a snapshot")
+
+    def test_that_stay_in_the_queue_end_with_our_patience(self, monkeypatch, session):
+        monkeypatch.setattr(tasks, "PATIENCE", 0.4)
+        monkeypatch.setattr(tasks, "AFTER_CANCEL", 0.1)
+        monkeypatch.setattr(tasks, "properties", lambda *_asked: {"info.state": "queued"})
+        with pytest.raises(errors.VSphereFault, match="has shown no progress") as caught:
+            tasks.wait(session, running_task(session), "merge a snapshot")
+        assert caught.value.found == "queued"
 
     def test_that_go_on_are_waited_for_however_long(self, session, monkeypatch):
         monkeypatch.setattr(tasks, "PATIENCE", 0.5)

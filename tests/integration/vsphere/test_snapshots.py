@@ -2,12 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A snapshot lives for a `with` block, whatever goes wrong in it or around it."""
 
-# pylint: disable=unused-import
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-import os
 import socket
 import time
 
@@ -42,21 +41,9 @@ from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.lifecycle imp
     QUICK,
     find_vm,
     keep,
-    log_in,
-    machines,  # noqa: F401
     names,
-    place,  # noqa: F401
-    run_of_ours,
     snapshots,
 )
-
-
-@pytest.fixture
-def at_work(place):  # noqa: F811
-    """(vcenter, session, journal, vm) of a run of ours."""
-    vcenter, name = place
-    with log_in(vcenter) as session, run_of_ours() as journal:
-        yield vcenter, session, journal, find_vm(session, name)
 
 
 def take(at_work, name=None, quiesce=CRASH_CONSISTENT, patience=QUICK, **more):
@@ -169,18 +156,73 @@ def test_what_another_removal_left_is_not_ours_to_consolidate(at_work):
     assert journal.open_entries() == []
 
 
-@pytest.mark.parametrize(
-    ("kind", "waits"), [("VirtualMachine.createSnapshot", True), ("VirtualMachine.migrate", False)]
-)
-def test_only_snapshots_that_are_being_made_are_waited_for(at_work, monkeypatch, kind, waits):
-    _vcenter, session, journal, vm = at_work
+SETTLING = dataclasses.replace(QUICK, removal=0, settling=0.7)
+
+
+def somebody_is_at(monkeypatch, kind, started=lambda: True):
     row = {"info.state": "running", "info.descriptionId": kind}
-    monkeypatch.setattr(removal, "collect", lambda *_args, **_more: iter([(None, row)]))
-    patience = dataclasses.replace(QUICK, removal=60, settling=0.7)
+    there = [(None, row)]
+    monkeypatch.setattr(
+        removal, "collect", lambda *_args, **_more: iter(there if started() else ())
+    )
+
+
+def test_what_others_do_with_the_machine_is_not_waited_for(at_work, monkeypatch):
+    _vcenter, session, journal, vm = at_work
+    somebody_is_at(monkeypatch, "VirtualMachine.migrate")
     begun = time.monotonic()
 
-    assert not removal.remove_snapshot(session, vm, journal, patience)
-    assert (time.monotonic() - begun >= 0.7) == waits
+    assert not removal.remove_snapshot(session, vm, journal, SETTLING)
+    assert time.monotonic() - begun < 0.7
+
+
+def test_a_snapshot_that_is_being_made_is_waited_for(at_work, monkeypatch):
+    _vcenter, session, journal, vm = at_work
+    begun = time.monotonic()
+    somebody_is_at(
+        monkeypatch, "VirtualMachine.createSnapshot", lambda: time.monotonic() < begun + 0.3
+    )
+
+    assert not removal.remove_snapshot(session, vm, journal, SETTLING)
+    assert time.monotonic() - begun >= 0.3
+
+
+def test_a_snapshot_that_may_still_come_is_told(at_work, monkeypatch):
+    _vcenter, session, journal, vm = at_work
+    somebody_is_at(monkeypatch, "VirtualMachine.createSnapshot")
+    begun = time.monotonic()
+
+    with pytest.raises(VSphereFault, match="whether that is ours"):
+        removal.remove_snapshot(session, vm, journal, SETTLING)
+
+    assert time.monotonic() - begun >= 0.7
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_the_journal_keeps_what_a_task_that_was_not_seen_to_end_may_make(
+    at_work, monkeypatch, ended
+):
+    vcenter, _session, journal, vm = at_work
+    real = tasks._wait
+
+    def give_up(session, task, what, target, progress):
+        if ended:
+            with contextlib.suppress(DiskError):
+                real(session, task, what, target, progress)
+        raise VSphereFault("the task has shown no progress")
+
+    monkeypatch.setattr(tasks, "_wait", give_up)
+    monkeypatch.setattr(removal, "collect", lambda *_args, **_more: iter(()))
+    if ended:
+        vcenter.rule("CreateSnapshot_Task", fault="NoDiskSpace", task=True)
+    else:
+        vcenter.mode(stun=1.5)
+
+    with pytest.raises(VSphereFault, match="no progress"), take(at_work):
+        pass
+
+    assert names(vm) == []
+    assert [each.kind for each in journal.open_entries()] == ([] if ended else ["snapshot"])
 
 
 def test_waiting_for_others_leaves_the_removal_its_time(at_work, monkeypatch):
@@ -223,7 +265,7 @@ def test_a_privilege_that_is_missing_is_told_at_once(at_work):
         pass
 
     assert time.monotonic() - begun < 60
-    assert [each.kind for each in journal.open_entries()] == ["consolidation", "snapshot"]
+    assert [each.kind for each in journal.open_entries()] == ["snapshot"]
 
 
 def test_a_removal_that_never_works_is_told_along_with_the_first_error(at_work):
@@ -236,7 +278,7 @@ def test_a_removal_that_never_works_is_told_along_with_the_first_error(at_work):
 
     assert "the disk cannot be read" in str(caught.value)
     assert f"{OURS}{at_work[2].run} could not be removed" in str(caught.value)
-    assert [each.kind for each in at_work[2].open_entries()] == ["consolidation", "snapshot"]
+    assert [each.kind for each in at_work[2].open_entries()] == ["snapshot"]
     assert time.monotonic() - started < QUICK.removal
 
 
@@ -345,13 +387,3 @@ def test_a_method_that_somebody_disabled(at_work, monkeypatch):
     monkeypatch.setattr(preflight, "properties", disabled)
 
     assert "CreateSnapshot_Task disabled" in refused(at_work, DiskInUse)
-
-
-def test_no_place_for_a_journal(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("VDISK_STATE_DIR", str(tmp_path / "file" / "jobs"))
-
-    with pytest.raises(DiskError, match="VDISK_STATE_DIR"), run_of_ours():
-        pass
-
-    assert not os.path.isdir(tmp_path / "file")

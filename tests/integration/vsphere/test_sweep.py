@@ -5,10 +5,8 @@
 # pylint: disable=unused-import
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -29,28 +27,29 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.machine.m
     NONPERSISTENT,
     ManagedFile,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.naming import (
-    description,
-    snapshot_name,
-)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.quiesce import (
     CRASH_CONSISTENT,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.removal import (
     remove_snapshot,
+    whereabouts,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.snapshots import (
     snapshot,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.sweep import sweep
+from ansible_collections.vdisk.lifecycle.tests.examples import examples
 from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.leftovers import (
     HASTY,
     PROXY,
+    dying_run,
     journals,
     left,
     life_cycle,
+    make,
     next_run,
     note_attach,
+    open_kinds,
     other_eyes,
 )
 from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.lifecycle import (
@@ -138,7 +137,8 @@ def some_of(calls, kind):
     for method, count in calls.items():
         if kind == "failing" and not method.endswith("_Task"):
             continue
-        yield from ((method, nth) for nth in range(1, count + 1, max(1, count // 4)))
+        step = max(1, count // examples(4))
+        yield from ((method, nth) for nth in range(1, count + 1, step))
 
 
 def test_a_killed_run_is_swept(machine):
@@ -171,23 +171,6 @@ def test_a_killed_run_is_swept(machine):
     assert swept.message.endswith("was removed")
     assert left(vcenter, name) == ([], [])
     assert next_run(vcenter, name) == []
-
-
-@contextlib.contextmanager
-def dying_run():
-    """A run whose journal another run may take, as when its process has ended."""
-    with run_of_ours() as journal:
-        yield journal
-        os.close(journal._fd)
-        journal._fd = -1
-
-
-def make(session, vm, journal):
-    """A snapshot as ours, for which nobody cares any more."""
-    here, run = session.content.about.instanceUuid, journal.run
-    journal.note("snapshot", vcenter=here, vm=vm._moId, vm_name=vm.name)
-    text = description(journal.head())
-    wait(session, vm.CreateSnapshot_Task(snapshot_name(run), text, False, False))
 
 
 def test_a_living_run_is_left_alone(machine):
@@ -239,6 +222,57 @@ def test_what_a_vcenter_installed_anew_does_not_know_is_told(machine):
     assert len(journals()) == 1
 
 
+def test_a_journal_that_tells_of_other_things_too_is_not_to_be_deleted(machine):
+    vcenter, name = machine
+    with dying_run() as journal:
+        facts = {"vm": "vm-1", "vm_name": "web01"}
+        journal.note("snapshot", vcenter="another", hostname=vcenter.hostname, **facts)
+        journal.note("snapshot", vcenter="a third", hostname="vcenter3.example.com", **facts)
+
+    (told,) = next_run(vcenter, name)
+
+    assert told.message.endswith(f"keep {journal.path}, which tells of other things too")
+
+
+def test_a_removal_that_is_refused_owes_no_consolidation(machine):
+    vcenter, name = machine
+    with log_in(vcenter) as session:
+        vm = find_vm(session, name)
+        with dying_run() as journal:
+            make(session, vm, journal)
+        vcenter.mode(needs_consolidation=True)
+        theirs = next(each for each in snapshots(vm) if not each.name.startswith(OURS))
+        wait(session, theirs.snapshot.RemoveSnapshot_Task(False))
+        keep(session, vm)
+        vcenter.rule("RemoveSnapshot_Task", fault="TaskInProgress", times=0)
+        vcenter.forget_calls()
+        for _run in range(2):
+            (told,) = sweep(session, (), HASTY)
+            assert not told.done
+
+        assert vcenter.calls()["RemoveSnapshot_Task"] > 2
+        assert "ConsolidateVMDisks_Task" not in vcenter.calls()
+        assert open_kinds(journal) == ["snapshot"]
+
+
+def test_a_removal_that_fails_is_owed_one_consolidation(machine):
+    vcenter, name = machine
+    with log_in(vcenter) as session:
+        with dying_run() as journal:
+            make(session, find_vm(session, name), journal)
+        vcenter.rule("RemoveSnapshot_Task", fault="HostCommunication", task=True, times=0)
+        for _run in range(2):
+            (told,) = sweep(session, (), HASTY)
+            assert not told.done
+        assert open_kinds(journal) == ["consolidation", "snapshot"]
+        vcenter.clear_rules()
+
+        (told,) = sweep(session, (), QUICK)
+
+    assert told.message.endswith("was removed")
+    assert journals() == []
+
+
 def test_who_died_before_the_consolidation_is_helped(machine):
     vcenter, name = machine
     vcenter.mode(needs_consolidation=True)
@@ -268,6 +302,34 @@ def test_a_machine_that_is_gone_needs_no_sweep(machine):
 
     assert next_run(vcenter, name) == []
     assert journals() == []
+
+
+def test_a_machine_that_was_registered_again_is_swept_by_its_uuid(machine):
+    vcenter, name = machine
+    with log_in(vcenter) as session:
+        vm = find_vm(session, name)
+        with dying_run() as journal:
+            make(session, vm, journal)
+            for entry in journal.open_entries():
+                journal.done(entry.number)
+            facts = whereabouts(session, vm, name, vm.config.instanceUuid)
+            journal.note("snapshot", **{**facts, "vm": "vm-999999"})
+
+        (told,) = sweep(session, (), QUICK)
+
+    assert told.message.endswith("was removed")
+    assert left(vcenter, name) == ([], [])
+    assert journals() == []
+
+
+def test_what_a_snapshot_notes_finds_the_machine_again(machine):
+    vcenter, name = machine
+    with log_in(vcenter) as session, run_of_ours() as journal:
+        vm = find_vm(session, name)
+        with snapshot(session, vm, journal, CRASH_CONSISTENT, patience=QUICK):
+            (entry,) = journal.open_entries()
+
+        assert entry.facts["instance_uuid"] == vm.config.instanceUuid
 
 
 def test_what_cannot_be_removed_is_told_and_tried_again(machine):

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Switching changed block tracking on, and what is not tracked or not protected."""
 
-# pylint: disable=unused-import
 from __future__ import annotations
 
 import dataclasses
@@ -10,11 +9,12 @@ import dataclasses
 import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import AccessDenied
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes import tracking
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes.changes import (
     Tracker,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.changes.tracking import (
-    enable_tracking,
+    prepare_tracking,
     reset_tracking,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.connection.libraries import (
@@ -34,36 +34,17 @@ from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.lifecycle imp
     find_vm,
     keep,
     log_in,
-    machines,  # noqa: F401
     names,
-    place,  # noqa: F401
     run_of_ours,
     set_tracking,
 )
+from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.marking import (
+    enable,
+    look,
+    proved,
+)
 
 BLOCK = 64 << 10
-
-
-@pytest.fixture
-def at_work(place):  # noqa: F811
-    """(vcenter, session, journal, vm) of a run of ours."""
-    vcenter, name = place
-    with log_in(vcenter) as session, run_of_ours() as journal:
-        yield vcenter, session, journal, find_vm(session, name)
-
-
-def enable(at_work):
-    _vcenter, session, journal, vm = at_work
-    return enable_tracking(session, vm, journal, patience=QUICK)
-
-
-def look(at_work, before=None):
-    """(tracker, mark, changes) at a snapshot."""
-    _vcenter, session, journal, vm = at_work
-    with snapshot(session, vm, journal, CRASH_CONSISTENT, patience=QUICK) as taken:
-        tracker = Tracker(session, vm, taken.snapshot, taken.task)
-        mark = tracker.marks[0] if tracker.marks else None
-        return tracker, mark, mark and tracker.changes(before, mark)
 
 
 def allocated(at_work, before=None, **how):
@@ -71,11 +52,6 @@ def allocated(at_work, before=None, **how):
     with snapshot(session, vm, journal, CRASH_CONSISTENT, patience=QUICK) as taken:
         tracker = Tracker(session, vm, taken.snapshot, taken.task)
         return tracker.allocated(before, tracker.marks[0], **how)
-
-
-def proved(at_work):
-    """The mark of a disk whose tracking was once compared with all of it."""
-    return dataclasses.replace(look(at_work)[2].mark, proved=True)
 
 
 def test_a_running_vm_is_stunned_and_tracked_from_then_on(at_work):
@@ -151,27 +127,36 @@ def test_the_flag_of_a_disk_can_differ_from_the_vms(at_work):
     assert "off for the disk (scsi0:0.ctkEnabled)" in changes.reason
 
 
+@pytest.mark.parametrize(
+    ("on", "reason"), [(True, None), (False, "changed block tracking is off for the VM")]
+)
+def test_where_no_disk_has_a_flag_its_change_id_decides(at_work, monkeypatch, on, reason):
+    if on:
+        enable(at_work)
+    real = frozen.properties
+
+    def flagless(session, target, paths):
+        return {**real(session, target, paths), "config.extraConfig": None}
+
+    monkeypatch.setattr(frozen, "properties", flagless)
+
+    assert look(at_work)[1].untracked == reason
+
+
+def test_a_disk_without_a_change_id_is_not_tracked(at_work):
+    set_tracking(at_work[1], at_work[3], True)  # and no stun before our snapshot
+
+    mark = look(at_work)[1]
+
+    assert (mark.untracked, mark.blind) == ("vSphere gives it no change id", False)
+
+
 def test_tracking_switched_off_meanwhile(at_work):
     enable(at_work)
     before = look(at_work)[2].mark
     set_tracking(at_work[1], at_work[3], False)
 
     assert look(at_work, before)[2].reason == "changed block tracking is off for the VM"
-
-
-def test_history_that_is_not_remembered_is_a_doubt(at_work):
-    enable(at_work)
-    before = dataclasses.replace(look(at_work)[2].mark, task="task-000")
-
-    assert "does not remember" in look(at_work, before)[2].reason
-
-
-def test_history_that_may_not_be_read_is_a_doubt(at_work):
-    enable(at_work)
-    before = look(at_work)[2].mark
-    at_work[0].rule("CreateCollectorForTasks", fault="NoPermission", privilege="System.View")
-
-    assert "cannot be seen" in look(at_work, before)[2].reason
 
 
 def test_what_was_written_is_allocated(at_work):
@@ -205,6 +190,7 @@ def test_a_star_that_fails_is_no_error(at_work):
 
     assert changes.extents is None
     assert "FileFault" in changes.reason
+    assert not changes.mark.proved
 
 
 def test_a_reset_begins_anew(at_work):
@@ -216,6 +202,70 @@ def test_a_reset_begins_anew(at_work):
 
     assert "restarted" in look(at_work, before)[2].reason
     assert names(at_work[3]) == []
+
+
+def test_a_reset_that_changes_nothing_is_told(at_work, monkeypatch):
+    enable(at_work)
+    _vcenter, session, journal, vm = at_work
+    monkeypatch.setattr(tracking, "running_trackers", lambda *_args: {2000: "52 de"})
+
+    assert "the old one goes on" in reset_tracking(session, vm, journal, patience=QUICK)
+
+
+def prepare(at_work, *earlier):
+    """(why not, the mark of the backup that follows)."""
+    _vcenter, session, journal, vm = at_work
+    reason = prepare_tracking(session, vm, journal, earlier, patience=QUICK)
+    return reason, look(at_work)[1]
+
+
+def test_the_first_backup_finds_tracking_on(at_work):
+    reason, mark = prepare(at_work)
+
+    assert reason is None
+    assert mark.tracker
+    assert mark.untracked is None
+
+
+def test_a_backup_after_a_good_one_leaves_tracking_alone(at_work):
+    earlier = prepare(at_work)[1]
+
+    assert prepare(at_work, earlier)[1].tracker == earlier.tracker
+
+
+def test_a_backup_after_a_blind_one_begins_anew_and_once_only(at_work):
+    blind = dataclasses.replace(prepare(at_work)[1], untracked="missed a change", blind=True)
+
+    reason, mark = prepare(at_work, blind)
+    again = prepare(at_work, blind)[1]
+
+    assert reason is None
+    assert mark.tracker not in (None, blind.tracker)
+    assert again.tracker == mark.tracker
+
+
+def test_a_disk_that_left_the_machine_needs_no_new_beginning(at_work):
+    earlier = prepare(at_work)[1]
+    gone = dataclasses.replace(earlier, key=2001, untracked="missed a change", blind=True)
+
+    assert prepare(at_work, gone)[1].tracker == earlier.tracker
+
+
+def test_who_may_not_switch_it_on_is_told_and_backs_up_all(at_work):
+    privilege = "VirtualMachine.Config.ChangeTracking"
+    at_work[0].rule("ReconfigVM_Task", fault="NoPermission", privilege=privilege)
+
+    reason, mark = prepare(at_work)
+
+    assert privilege in reason
+    assert mark.untracked == "changed block tracking is off for the VM"
+
+
+def test_a_snapshot_that_stays_is_more_than_a_reason(at_work):
+    at_work[0].rule("RemoveSnapshot_Task", fault="NoPermission", privilege="x", times=0)
+
+    with pytest.raises(AccessDenied):
+        prepare(at_work)
 
 
 def test_no_reset_under_a_snapshot(at_work):

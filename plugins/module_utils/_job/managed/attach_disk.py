@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ..._device.errors import DiskInUse, InvalidRequest
+from ..._device.errors import DiskError, DiskInUse, InvalidRequest
 from ..._vsphere.disks.attach import attach, change_mode, detach, disk_at, slot_on_controller
 from ..._vsphere.disks.fcd import attach_first_class, detach_first_class
 from ..._vsphere.disks.guestdisk import names_in_guest
@@ -18,7 +18,8 @@ from ..._vsphere.machine.uuids import api_uuid
 from ..plan import Plan, Result, nothing_to_do
 from . import attach_rules as rules
 from .attach_scene import Scene, is_encrypted, look, with_uuid
-from .work import refuse_working_name, told
+from .names import refuse_working_name
+from .work import told
 
 if t.TYPE_CHECKING:
     from ..._vsphere.connection.session import Session
@@ -60,14 +61,18 @@ def plan_detached(session: Session, request: AttachRequest) -> Plan:
     warned = told(rules.warnings_of_detaching(scene.machine, attached))
 
     def apply() -> Result:
-        known = attached.device.vDiskId
-        if known is not None:
-            detach_first_class(session, scene.machine.ref, known.id, request.path)
-        else:
-            detach(session, scene.machine.ref, attached, request.path)
+        _take_away(session, scene.machine, attached, request.path)
         return warned
 
     return Plan(_attachment(scene.machine, attached), {"attachment": None}, warned, apply)
+
+
+def _take_away(session: Session, machine: Machine, attached: Attached, path: str) -> None:
+    known = attached.device.vDiskId
+    if known is not None:
+        detach_first_class(session, machine.ref, known.id, path)
+    else:
+        detach(session, machine.ref, attached, path)
 
 
 def _plan_attach(session: Session, request: AttachRequest, scene: Scene) -> Plan:
@@ -114,11 +119,14 @@ def _refuse_second(
         rules.refuse_if_needed_elsewhere(
             session, disk, done.mode or "", multi_writer=multi_writer, besides=machine
         )
-    except DiskInUse:
-        if done.device.vDiskId is not None:
-            detach_first_class(session, machine.ref, done.device.vDiskId.id, disk.path)
-        else:
-            detach(session, machine.ref, done, disk.path)
+    except DiskInUse as error:
+        try:
+            _take_away(session, machine, done, disk.path)
+        except DiskError as failed:
+            error.hint = (
+                f"It could not be detached from {machine.name} again ({failed}), so it is attached"
+                " there as well: detach it from one of them before anything is written to it."
+            )
         raise
 
 

@@ -8,15 +8,13 @@ from __future__ import annotations
 import typing as t
 
 from ..._device.errors import DiskInUse, InvalidRequest, TransportUnavailable
-from ..._vsphere.connection.collect import properties
 from ..._vsphere.disks.holders import holders
+from ..._vsphere.disks.reach import NFS, VSAN, host_without, kind_of_datastore, lives_on
 from ..._vsphere.machine.machine import NONPERSISTENT
 
 if t.TYPE_CHECKING:
     from ..._vsphere.connection.session import Session
     from ..._vsphere.machine.machine import Attached, Machine, ManagedFile
-
-VSAN, NFS = "vsan", ("NFS", "NFS41")  # as summary.type of a datastore has them
 
 
 def refuse_if_needed_elsewhere(
@@ -50,12 +48,9 @@ def refuse_if_needed_elsewhere(
 
 def refuse_out_of_reach(session: Session, machine: Machine, disk: ManagedFile) -> None:
     """Raises TransportUnavailable where the machine's host does not have the datastore."""
-    host = machine.facts.get("runtime.host")
-    mounts = properties(session, disk.datastore, ("host",)).get("host") or ()
-    reach = [mount.key._moId for mount in mounts if mount.mountInfo.accessible is not False]
-    if host is None or not mounts or host._moId in reach:
+    name = host_without(session, machine, disk.datastore)
+    if name is None:
         return
-    name = properties(session, host, ("name",)).get("name", host._moId)
     raise TransportUnavailable(
         f"the host of {machine.name}, {name}, cannot reach the datastore",
         path=disk.path,
@@ -150,25 +145,9 @@ def _of_looking_at_a_frozen_disk(
             " it belongs to can stand still for half a minute when its snapshot goes. Keep"
             f" {machine.name} on the same host as that one."
         )
-    if kind == VSAN and not _lives_on(session, machine, VSAN):
+    if kind == VSAN and not lives_on(session, machine, VSAN):
         told.append(
             f"{disk.path} is on vSAN and {machine.name} is not: this fails or corrupts what is read"
             " (VMware's KB 306343). Move the virtual machine to the vSAN datastore."
         )
     return told
-
-
-def kind_of_datastore(session: Session, datastore: t.Any) -> str:
-    """VMFS, NFS, NFS41, vsan, VVOL …"""
-    return str(properties(session, datastore, ("summary.type",)).get("summary.type", ""))
-
-
-def _lives_on(session: Session, machine: Machine, kind: str) -> bool:
-    """Whether the folder of the machine is on a datastore of that kind."""
-    home = str(machine.facts.get("config.files.vmPathName", "")).partition("]")[0].lstrip("[")
-    datastores = properties(session, machine.ref, ("datastore",)).get("datastore") or ()
-    for datastore in datastores:
-        facts = properties(session, datastore, ("name", "summary.type"))
-        if facts.get("name") == home:
-            return bool(facts.get("summary.type") == kind)
-    return False

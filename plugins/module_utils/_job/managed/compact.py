@@ -21,8 +21,8 @@ from .describe import THIN
 from .work import ManagedDisk, label_of, percentages, require, settled
 
 if t.TYPE_CHECKING:
-    from ..compact_disk import CompactRequest
     from ..plan import Result
+    from ..requests import CompactRequest
 
 _BLOCK = 1 << 20  # what VMFS gives files
 

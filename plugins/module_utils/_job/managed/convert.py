@@ -11,16 +11,16 @@ from ..._device.errors import InvalidRequest, UnsupportedDisk
 from ..._device.transfer import Transfer
 from ..._vsphere.disks.disks import VirtualDisks, cannot
 from ..plan import Plan, nothing_to_do
+from .checks import check_type
 from .copy import SERVER, SERVER_REASON, adapter_of
-from .create import check_type
 from .describe import EAGER, NOT_NOTED, THICK, THIN
 from .replace import replace
 from .work import ManagedDisk, label_of, percentages, refuse_used, require, settled, told
 
 if t.TYPE_CHECKING:
     from ..._vsphere.disks.disks import Hears
-    from ..convert_disk import ConvertRequest
     from ..plan import Result
+    from ..requests import ConvertRequest
     from .site import Site
 
 

@@ -5,20 +5,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from ..._device.compare import compare
 from ..._device.errors import DigestMismatch, DiskExists, InvalidRequest, UnsupportedDisk
 from ..._device.slice import SliceDevice
 from ..._device.transfer import Transfer
-from ..._transport.datastore import DatastoreDevice, plain_extent, refuse_running, upload
+from ..._transport.datastore import (
+    DatastoreDevice,
+    plain_extent,
+    refuse_filtered,
+    refuse_running,
+    upload,
+)
 from ..._vmdk.life.metadata import canonical_uuid
 from ..._vsphere.disks.disks import KIB, keeps_objects
-from ..copy_disk import recorded_facts
-from ..inspect_disk import is_point
+from ..facts import is_point, recorded_facts
 from ..plan import Plan, nothing_to_do
 from ..spec import MANAGED_TYPES
-from .create import ADAPTERS, check_type
+from .checks import ADAPTERS, check_type
 from .describe import EAGER, THICK, THIN, describe_managed
 from .replace import replace
 from .same_content import difference, is_readable, note_origin
@@ -26,20 +32,30 @@ from .work import ManagedDisk, label_of, percentages, refuse_used, settled, told
 
 if t.TYPE_CHECKING:
     from ..access import AnyDisk
-    from ..copy_disk import CopyRequest
     from ..plan import Result
+    from ..requests import CopyRequest
     from .site import Site
 
 SERVER, SERVER_REASON = "vsphere", "copied by vSphere itself"
 
 
-def plan_copy_to_managed(request: CopyRequest) -> Plan:
-    """Compare with what is there; write only if it differs. Raises DiskExists without force."""
+def plan_copy_to_managed(
+    request: CopyRequest, *, owner: str | None = None, facts: Result | None = None
+) -> Plan:
+    """Compare with what is there; write only if it differs. Raises DiskExists without force.
+
+    owner: the id of a machine that is off, whose disk this is. facts: of the source, where it does
+    not have them itself.
+    """
     check_type(request.disk_type)
-    return settled(request.access, request.dest, lambda disk: _plan(request, disk))
+
+    def make(disk: ManagedDisk) -> Plan:
+        return _plan(request, dataclasses.replace(disk, owner=owner), facts or {})
+
+    return settled(request.access, request.dest, make)
 
 
-def _plan(request: CopyRequest, disk: ManagedDisk) -> Plan:
+def _plan(request: CopyRequest, disk: ManagedDisk, facts: Result) -> Plan:
     before: Result = {}
     with request.access.open(request.src) as source:
         _refuse_itself(source, disk)
@@ -47,13 +63,16 @@ def _plan(request: CopyRequest, disk: ManagedDisk) -> Plan:
             refuse_running(source.session, source.place, source.descriptor)
             own = describe_managed(source)
         else:
-            own = recorded_facts(source)
+            own = {"size": source.size, **recorded_facts(source), **facts}
         if is_point(source):
             own["uuid"] = _recorded_uuid(own)
         size = -(-source.size // KIB) * KIB
         disk_type = request.disk_type or _own_type(own)
         if disk.is_there:
             before = disk.describe()
+            if disk.owner is not None:  # its machine would not know a disk in the clear for its own
+                with disk.device() as present:
+                    refuse_filtered(present.name, present.descriptor)
             why = _why_not(request, source, own, disk, before, size)
             if why is None:
                 return nothing_to_do(before, {"disk": before})
@@ -177,7 +196,9 @@ def _upload(
     sent = site.new if disk_type == THICK else site.sent
     site.create(sent, size, THICK, adapter_of(own))
     extent = sent.named(plain_extent(str(sent), site.device(sent).descriptor))
-    done = upload(source, site.disk.files, extent, size, request.progress)
+    done = upload(
+        source, site.disk.files, extent, size, request.progress, lambda: site.require(sent)
+    )
     if sent != site.new:
         site.copy(sent, site.new, disk_type, adapter_of(own))
         site.delete(sent)

@@ -8,29 +8,25 @@ from __future__ import annotations
 import typing as t
 
 from ..._device.errors import DiskExists, InvalidRequest
-from ..._device.units import human_size
-from ..._vmdk.life.metadata import canonical_uuid, check_key
+from ..._vmdk.life.metadata import canonical_uuid
 from ..._vsphere.disks.disks import VirtualDisks, in_kib
 from ..._vsphere.disks.fcd import is_first_class
 from ..plan import Plan, nothing_to_do
-from ..spec import MANAGED_TYPES
-from .describe import EAGER, THIN, extent_path, with_new_uuid
+from .checks import ADAPTERS, check_growth, check_type, refuse_keys
+from .describe import COUNTS_AS_THICK, EAGER, THICK, THIN, extent_path, with_new_uuid
+from .first_class import plan_first_class_absent, plan_first_class_present
 from .replace import replace
-from .work import ManagedDisk, look, refuse_child, refuse_used, settled, told
+from .work import ManagedDisk, look, refuse_child, refuse_used, refuse_used_leftovers, settled, told
 
 if t.TYPE_CHECKING:
-    from ..create_disk import CreateRequest
     from ..plan import Result
+    from ..requests import CreateRequest
     from .site import Site
-
-ADAPTERS = ("ide", "buslogic", "lsilogic")
 
 
 def plan_present(request: CreateRequest) -> Plan:
     """Create what is missing, grow what is too small. Folders that are missing are made."""
     if is_first_class(request.path):
-        from .first_class import plan_first_class_present
-
         return plan_first_class_present(request)
     check_type(request.disk_type)
     _check_options(request)
@@ -39,15 +35,6 @@ def plan_present(request: CreateRequest) -> Plan:
         request.path,
         lambda disk: _existing(request, disk) if disk.is_there else _new(request, disk),
     )
-
-
-def check_type(disk_type: str | None) -> None:
-    """Raises InvalidRequest."""
-    if disk_type is not None and disk_type not in MANAGED_TYPES:
-        raise InvalidRequest(
-            f"disk_type {disk_type} is for disks in files of a host",
-            expected=f"one of {', '.join(MANAGED_TYPES)} for a managed disk",
-        )
 
 
 def _check_options(request: CreateRequest) -> None:
@@ -64,17 +51,6 @@ def _check_options(request: CreateRequest) -> None:
     refuse_keys(request.metadata)
     if request.size is not None:
         in_kib(request.size)
-
-
-def refuse_keys(metadata: t.Iterable[str]) -> None:
-    """Raises InvalidRequest."""
-    others = [key for key in metadata if check_key(key).lower() != "uuid"]
-    if others:
-        raise InvalidRequest(
-            "of the data base of a managed disk, only the uuid can be set",
-            found=", ".join(sorted(others)),
-            hint="vSphere keeps the rest itself.",
-        )
 
 
 def _new(request: CreateRequest, disk: ManagedDisk) -> Plan:
@@ -105,31 +81,33 @@ def _existing(request: CreateRequest, disk: ManagedDisk) -> Plan:
     size, uuid = _new_size(request, before), _wanted_uuid(request)
     if uuid is not None and uuid.lower() == str(before["uuid"]).lower():
         uuid = None
+    eager = EAGER in (before["disk_type"], request.disk_type)
+    warnings = [COUNTS_AS_THICK] if eager and before["disk_type"] != EAGER else []
     if size is None and uuid is None:
-        return nothing_to_do(before, {"disk": before})
+        return nothing_to_do(before, {"disk": before, **told(warnings)})
     refuse_child(before, "grow it")
     refuse_used(disk, "grow it" if size is not None else "change its uuid")
     kept = {key: before[key] for key in ("path", "disk_type", "chain", "metadata")}
     after: Result = {**kept, "uuid": uuid or before["uuid"], "size": size or before["size"]}
-    warned: Result = {}
     if uuid is not None:
-        changed, warnings = with_new_uuid(before, uuid)
+        changed, more = with_new_uuid(before, uuid)
         after.update((key, changed[key]) for key in ("disk_type", "metadata"))
-        warned = told(warnings)
+        warnings += more
+    warned = told(warnings)
 
     def apply() -> Result:
         disks = VirtualDisks(disk.session)
         if uuid is not None:
             disks.set_uuid(disk.place, uuid)
         if size is not None:
-            disks.extend(disk.place, size, eager_zero=before["disk_type"] == EAGER)
+            disks.extend(disk.place, size, eager_zero=eager)
         return {"disk": disk.describe(), **warned}
 
     return Plan(before=before, after=after, result={"disk": after, **warned}, apply=apply)
 
 
 def _check_facts(request: CreateRequest, before: Result) -> None:
-    if request.disk_type not in (None, before["disk_type"]):
+    if not _is_of_type(request.disk_type, before["disk_type"]):
         raise DiskExists(
             "is there already, of another type",
             path=before["path"],
@@ -147,24 +125,16 @@ def _check_facts(request: CreateRequest, before: Result) -> None:
         )
 
 
+def _is_of_type(wanted: str | None, found: str) -> bool:
+    """An eagerly zeroed disk counts as thick where we could not note it: as far as can be told."""
+    return wanted in (None, found) or (wanted, found) == (EAGER, THICK)
+
+
 def _new_size(request: CreateRequest, before: Result) -> int | None:
     if request.size is None or request.size == before["size"]:
         return None
     check_growth(before, request.size)
     return request.size
-
-
-def check_growth(before: Result, size: int) -> None:
-    """Raises InvalidRequest rather than shrink."""
-    in_kib(size)
-    if size < before["size"]:
-        raise InvalidRequest(
-            "the disk is larger than asked for, and disks are never cut",
-            path=before["path"],
-            found=f"{before['size']} bytes ({human_size(before['size'])})",
-            expected=f"{size} bytes ({human_size(size)})",
-            hint="Ask for its present size, or copy its content to a new, smaller disk.",
-        )
 
 
 def _wanted_uuid(request: CreateRequest) -> str | None:
@@ -176,13 +146,12 @@ def _wanted_uuid(request: CreateRequest) -> str | None:
 def plan_absent(request: CreateRequest) -> Plan:
     """Delete the disk with its extents; its folder stays. Also what a killed job has left."""
     if is_first_class(request.path):
-        from .first_class import plan_first_class_absent
-
         return plan_first_class_absent(request)
     disk = look(request.access, request.path)
     files = _files(disk)
     if not files:
         return nothing_to_do({}, {"removed": []})
+    refuse_used_leftovers(disk)
     if disk.is_there:
         refuse_used(disk, "delete it")
 

@@ -10,15 +10,15 @@ import typing as t
 from ..._device.errors import InvalidRequest, ReadOnlyDisk
 from ..._vmdk.life.metadata import canonical_uuid
 from ..._vsphere.disks.disks import VirtualDisks
-from ..edit_disk import fetch, read_bytes
+from ..fetch import fetch, read_bytes
 from ..plan import Plan
-from .create import refuse_keys
+from .checks import refuse_keys
 from .describe import with_new_uuid
 from .work import ManagedDisk, refuse_child, refuse_used, require, settled, told
 
 if t.TYPE_CHECKING:
-    from ..edit_disk import EditRequest
     from ..plan import Result
+    from ..requests import EditRequest
 
 
 def plan_edit(request: EditRequest) -> Plan:

@@ -10,8 +10,6 @@ import typing as t
 from ..._transport.datastore import DatastoreDevice, read_descriptor
 from ..._vmdk.descriptor.types import VMFS
 from ..._vsphere.disks.browse import find_disks
-from ..._vsphere.disks.fcd import is_first_class
-from ..._vsphere.disks.users import users_of
 from ..spec import MANAGED_TYPES
 
 if t.TYPE_CHECKING:
@@ -27,19 +25,13 @@ EAGER_NOTE = "vdiskEagerZeroed"
 NOT_NOTED = (
     "The disk is eagerly zeroed, but counts as thick from now on: this could not be noted in it."
 )
+COUNTS_AS_THICK = (
+    "Whether the disk is eagerly zeroed cannot be told: it counts as thick. What makes sure is"
+    " vmdk_convert."
+)
 COPY_NOTE = "vdiskCopyOf"  # see same_content.py
+JOB_NOTE = "vdiskJob"  # see site.py
 _LONGEST_CHAIN = 64  # links; more is a circle
-
-
-def describe_with_users(disk: DatastoreDevice) -> Result:
-    """And which virtual machines need it. Raises DiskError."""
-    users = users_of(disk.session, disk.place, disk.descriptor.get("ddb.uuid"))
-    facts = {**describe_managed(disk), "users": [user.facts() for user in users]}
-    if is_first_class(disk.name):
-        from .first_class import facts_of_first_class
-
-        facts.update(facts_of_first_class(disk.session, disk.name))
-    return facts
 
 
 def describe_managed(disk: DatastoreDevice) -> Result:
@@ -73,7 +65,7 @@ def extent_path(place: Place, name: str | None) -> str | None:
 
 def _describe(links: list[tuple[Place, Descriptor]], found: FoundDisk | None) -> Result:
     place, descriptor = links[0]
-    notes = (EAGER_NOTE, COPY_NOTE)
+    notes = (EAGER_NOTE, COPY_NOTE, JOB_NOTE)
     metadata = {key: value for key, value in descriptor.metadata().items() if key not in notes}
     return {
         "path": str(place),

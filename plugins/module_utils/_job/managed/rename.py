@@ -14,7 +14,7 @@ from .work import ManagedDisk, label_of, look, percentages, refuse_child, refuse
 
 if t.TYPE_CHECKING:
     from ..plan import Result
-    from ..rename_disk import RenameRequest
+    from ..requests import RenameRequest
 
 
 def plan_rename(request: RenameRequest) -> Plan:

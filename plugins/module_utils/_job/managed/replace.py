@@ -9,13 +9,14 @@ of ours, the old one steps aside under another, and who finds such names knows w
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ..._device.errors import DiskError, DiskInUse, DiskNotFound
 from ..._vsphere.disks.browse import find_disks
 from ..._vsphere.disks.disks import VirtualDisks
 from .site import Site, identity
-from .work import refuse_used
+from .work import refuse_used, refuse_used_leftovers
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,7 @@ def replace(disk: ManagedDisk, make: Callable[[Site], None]) -> list[str]:
     """
     disks, site = VirtualDisks(disk.session), Site(disk)
     _refuse_moved(disk)
+    refuse_used_leftovers(disk)
     _sweep(disk, disks)
     if not disk.is_there:
         disks.make_folder(disk.place)
@@ -38,7 +40,7 @@ def replace(disk: ManagedDisk, make: Callable[[Site], None]) -> list[str]:
     try:
         make(site)
         _refuse_changed(disk, before)
-        site.require(site.new)
+        site.sign(site.new)
     except DiskError:
         site.clear()
         raise
@@ -75,11 +77,11 @@ def _refuse_changed(disk: ManagedDisk, before: Identity | None) -> None:
         refuse_used(disk, "replace it")
 
 
-def _changed(disk: ManagedDisk) -> DiskInUse:
+def _changed(disk: ManagedDisk, became: str = "What is there was left as it is.") -> DiskInUse:
     return DiskInUse(
         "it was changed, or replaced, by somebody else meanwhile",
         path=str(disk.place),
-        hint="What is there was left as it is. Find out who else works on it.",
+        hint=f"{became} Find out who else works on it.",
     )
 
 
@@ -92,12 +94,13 @@ def _swap(site: Site, disks: VirtualDisks, before: Identity | None) -> None:
         disks.move(disk.new, disk.place)
         right_old = not disk.is_there or identity(disk, disk.old) == before
         if not (right_old and site.is_ours(disk.place, made_at=disk.new)):
-            raise _changed(disk)
+            raise _changed(disk, "It was undone, as far as that could be.")
     except DiskError as error:
         _undo(site, disks, error)
         raise
     if disk.is_there:
-        disks.delete(disk.old)
+        with contextlib.suppress(DiskNotFound):  # another job has finished this one
+            disks.delete(disk.old)
 
 
 def _undo(site: Site, disks: VirtualDisks, error: DiskError) -> None:

@@ -11,14 +11,14 @@ from ..._device.errors import InvalidRequest
 from ..._vsphere.disks.disks import VirtualDisks
 from ..._vsphere.disks.fcd import is_first_class
 from ..plan import Plan, nothing_to_do
-from .create import check_growth
+from .checks import check_growth
 from .describe import EAGER
 from .first_class import plan_first_class_resize
 from .work import ManagedDisk, refuse_child, refuse_used, require, settled
 
 if t.TYPE_CHECKING:
     from ..plan import Result
-    from ..resize_disk import ResizeRequest
+    from ..requests import ResizeRequest
 
 
 def plan_resize(request: ResizeRequest) -> Plan:

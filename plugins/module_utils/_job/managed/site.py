@@ -1,10 +1,10 @@
 # Copyright (c) 2026 the vdisk.lifecycle authors
 # SPDX-License-Identifier: BSD-2-Clause
 # Private to vdisk.lifecycle: not an API for other collections.
-"""Where new managed disks are built: under names of ours, which another job may be after as well.
+"""Where new managed disks are built: under names of our own, until they are complete.
 
-So each disk is known by what vSphere gave it when it was made. Whoever comes second at a disk takes
-the name for its own; the first one finds that out, and touches nothing of the other.
+Whoever comes second at a disk takes what the first one makes for what a killed job has left, and
+deletes it; the first one finds that out, and touches nothing of the other.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..._device.errors import CorruptDisk, DiskError, DiskInUse, DiskNotFound
 from ..._transport.datastore import read_descriptor
 from ..._vmdk.descriptor.descriptor import Descriptor
 from ..._vsphere.disks.disks import VirtualDisks
-from .describe import EAGER_NOTE, NOT_NOTED
+from .describe import EAGER_NOTE, JOB_NOTE, NOT_NOTED
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,19 +27,22 @@ if t.TYPE_CHECKING:
 
 
 class Identity(t.NamedTuple):
-    """Another disk has another uuid; a disk that a machine has written to, another content id;
-    one that has grown, another size."""
+    """Another disk has another uuid; a disk that a machine has written to, another content id (of
+    fresh disks they are all alike); one that has grown, another size. A disk that got the uuid of
+    another one is known by the job that made it."""
 
     uuid: str | None
     cid: int | None
     sectors: int
+    job: str | None
 
 
 def identity(disk: ManagedDisk, place: Place) -> Identity | None:
     """None where there is no disk, or one that is half made. Raises DiskError."""
     try:
         descriptor = read_descriptor(disk.files, place)
-        return Identity(descriptor.get("ddb.uuid"), descriptor.cid, descriptor.sectors)
+        job = descriptor.get(f"ddb.{JOB_NOTE}")
+        return Identity(descriptor.get("ddb.uuid"), descriptor.cid, descriptor.sectors, job)
     except (CorruptDisk, DiskNotFound):
         return None
 
@@ -99,17 +102,14 @@ class Site:
     def note(self, place: Place, key: str, value: str, otherwise: str) -> None:
         """Into the data base of a disk that nobody needs yet: the write may go wrong half-way.
         `otherwise` is the warning where nothing was written."""
-        self.require(place)
-        files, before = self.disk.files, self.disk.files.read_small(place)
-        descriptor = Descriptor(before, str(place))
-        descriptor.set(f"ddb.{key}", value)
-        data = descriptor.to_bytes()
-        try:
-            files.put(place, len(data), lambda: (data,))
-        except DiskError as error:
-            if files.read_small(place) != before:
-                raise
+        error = self._write(place, key, value)
+        if error is not None:
             self.warnings.append(f"{otherwise} ({error})")
+
+    def sign(self, place: Place) -> None:
+        """Note which job has made it. Where that cannot be, the uuid must do."""
+        self._write(place, JOB_NOTE, self.disk.job)
+        self._claim(place)
 
     def is_ours(self, place: Place, made_at: Place | None = None) -> bool:
         """Whether what is at `place` is what this job has made there, or at the other place."""
@@ -132,6 +132,26 @@ class Site:
             if str(place) in self._made:
                 with contextlib.suppress(DiskError):
                     self.delete(place)
+
+    def _write(self, place: Place, key: str, value: str) -> DiskError | None:
+        """What is wrong where nothing was written."""
+        self.require(place)
+        files, before = self.disk.files, self.disk.files.read_small(place)
+        descriptor = Descriptor(before, str(place))
+        descriptor.set(f"ddb.{key}", value)
+        data = descriptor.to_bytes()
+
+        def chunks() -> tuple[bytes]:
+            self.require(place)  # also before it is sent again
+            return (data,)
+
+        try:
+            files.put(place, len(data), chunks)
+        except DiskError as error:
+            if files.read_small(place) != before:
+                raise
+            return error
+        return None
 
     def _claim(self, place: Place) -> None:
         self._made[str(place)] = identity(self.disk, place)

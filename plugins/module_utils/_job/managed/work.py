@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 import typing as t
 
@@ -24,12 +23,13 @@ from ..._transport.datastore import DatastoreDevice, read_descriptor
 from ..._vsphere.connection.shared import shared_session
 from ..._vsphere.disks.browse import find_disks
 from ..._vsphere.disks.disks import VirtualDisks
-from ..._vsphere.disks.fcd import is_first_class, look_up
+from ..._vsphere.disks.fcd import are_known, is_first_class, look_up
 from ..._vsphere.disks.folder import DatastoreFiles
 from ..._vsphere.disks.paths import Place, find_place, parse_disk
 from ..._vsphere.disks.users import refuse_users, users_of
 from ..._vsphere.machine.uuids import api_uuid
 from ..plan import Plan
+from . import names
 from .describe import describe_managed
 
 if t.TYPE_CHECKING:
@@ -38,40 +38,38 @@ if t.TYPE_CHECKING:
     from ..._device.progress import Progress
     from ..._vmdk.descriptor.descriptor import Descriptor
     from ..._vsphere.connection.session import Session
-    from ..._vsphere.disks.paths import ManagedPath
     from ..access import Access
     from ..plan import Result
-
-# Between name and .vmdk; nobody else's. SENT is what is uploaded before it becomes NEW.
-NEW, OLD, SENT = ".vdisk-new", ".vdisk-old", ".vdisk-sent"
 
 
 @dataclasses.dataclass(frozen=True)
 class ManagedDisk:
-    """A place for a disk, and which of these names there is something under."""
+    """A place for a disk, and what there is of it. `unfinished` is what jobs have made for it that
+    were killed, or are at work this moment; `job` is the number of this one."""
 
     session: Session
     place: Place
     files: DatastoreFiles
     is_there: bool
-    has_new: bool
     has_old: bool
-    has_sent: bool
+    unfinished: tuple[Place, ...]
+    job: str = dataclasses.field(default_factory=names.new_job)
+    owner: str | None = None  # the id of the machine whose disk it is, and may be replaced under it
 
-    @functools.cached_property
+    @property
     def new(self) -> Place:
         """Where a disk is made."""
-        return self._aside(NEW)
+        return self.place.named(names.made_name(self.place.path, names.NEW, self.job))
 
-    @functools.cached_property
-    def old(self) -> Place:
-        """Where the one steps that is replaced."""
-        return self._aside(OLD)
-
-    @functools.cached_property
+    @property
     def sent(self) -> Place:
         """Where an upload goes that vSphere has to convert."""
-        return self._aside(SENT)
+        return self.place.named(names.made_name(self.place.path, names.SENT, self.job))
+
+    @property
+    def old(self) -> Place:
+        """Where the one steps that is replaced."""
+        return self.place.named(names.old_name(self.place.path))
 
     @property
     def is_interrupted(self) -> bool:
@@ -79,9 +77,8 @@ class ManagedDisk:
         return self.has_old
 
     def leftovers(self) -> list[Place]:
-        """What a killed job has left."""
-        pairs = ((self.new, self.has_new), (self.sent, self.has_sent), (self.old, self.has_old))
-        return [place for place, there in pairs if there]
+        """What killed jobs have left."""
+        return [*self.unfinished, *([self.old] if self.has_old else [])]
 
     def device(self, place: Place | None = None) -> DatastoreDevice:
         """Opened for reading. Raises DiskNotFound, UnsupportedDisk, …"""
@@ -93,9 +90,6 @@ class ManagedDisk:
         """The `disk` value of results. Raises DiskError."""
         return describe_managed(self.device(place))
 
-    def _aside(self, mark: str) -> Place:
-        return self.place.named(f"{self.place.path.stem}{mark}.vmdk")
-
 
 def look(access: Access, text: str) -> ManagedDisk:
     """What is at that place. Raises BadReference, ObjectNotFound, AccessDenied, …"""
@@ -106,34 +100,31 @@ def look(access: Access, text: str) -> ManagedDisk:
             hint="They are created, inspected, resized, attached, and cloned from.",
         )
     path = parse_disk(text)
-    refuse_working_name(path)
+    names.refuse_working_name(path)
     session = shared_session(access.vcenter)
     place = find_place(session, path)
-    names = [path.name, *(f"{path.stem}{mark}.vmdk" for mark in (NEW, OLD, SENT))]
-    found = find_disks(session, place, names)
-    disk = ManagedDisk(session, place, DatastoreFiles(session), *(name in found for name in names))
-    _refuse_stranger(disk)
-    return disk
+    found = find_disks(session, place, [path.name, names.pattern(path)])
+    return ManagedDisk(
+        session,
+        place,
+        DatastoreFiles(session),
+        is_there=path.name in found,
+        has_old=names.old_name(path) in found,
+        unfinished=tuple(place.named(name) for name in names.made_by_jobs(path, found)),
+    )
 
 
-def refuse_working_name(path: ManagedPath) -> None:
-    """Raises BadReference."""
-    if path.stem.endswith((NEW, OLD, SENT)):
-        raise BadReference(
-            "is a name that only a job gives a disk for as long as it works on it",
-            path=str(path),
-            hint="Run that job again: it finishes what it has begun.",
-        )
-
-
-def _refuse_stranger(disk: ManagedDisk) -> None:
-    """The old disk steps aside and the new one takes its place: a job never leaves all three."""
-    if disk.is_there and disk.has_old and disk.has_new:
+def _refuse_puzzle(disk: ManagedDisk) -> None:
+    """The old disk steps aside and the new one takes its place. All three are there where another
+    job, or somebody else, came in between: then nobody can tell which of them is whole."""
+    if disk.is_there and disk.has_old and disk.unfinished:
+        others = ", ".join(map(str, disk.unfinished))
         raise DiskExists(
-            "somebody put a disk here while another one was being replaced",
+            "a job was killed while it replaced the disk, and somebody else put one here as well",
             path=str(disk.place),
-            found=f"also {disk.old} (what was here) and {disk.new} (what was to come)",
-            hint="Rename or delete those of the three that nobody needs, and run it again.",
+            found=f"also {disk.old} (what was here) and {others} (what was to come)",
+            hint="Rename or delete those that nobody needs, and run it again. Or delete all of them"
+            " with vdisk.lifecycle.vmdk_create and state: absent.",
         )
 
 
@@ -150,6 +141,7 @@ def settled(
     disk = look(access, text)
     if not disk.is_interrupted:
         return make(disk)
+    _refuse_puzzle(disk)
 
     def apply() -> Result:
         settle(disk)
@@ -163,18 +155,17 @@ def settled(
 
 def _as_settled(disk: ManagedDisk) -> Result:
     """The disk that will be at its place once what was begun is finished."""
-    place = disk.place if disk.is_there else disk.new if disk.has_new else disk.old
-    return {**disk.describe(place), "path": str(disk.place)}
+    return {**disk.describe(disk.place if disk.is_there else disk.old), "path": str(disk.place)}
 
 
 def settle(disk: ManagedDisk) -> None:
-    """Finish what was begun. The old disk goes only when there is one at its place."""
+    """Finish what was begun. Only a new disk that was complete got to the place of the old one;
+    where there is none, nobody can tell of any other whether it is complete, so the old one goes
+    back."""
     disks = VirtualDisks(disk.session)
     if not disk.is_there:
-        # The old one stepped aside only when the new one was complete.
-        disks.move(disk.new if disk.has_new else disk.old, disk.place)
-        if not disk.has_new:
-            return
+        disks.move(disk.old, disk.place)
+        return
     refuse_users(users_of(disk.session, disk.old, None), disk.old, "delete it")
     if not find_disks(disk.session, disk.place, [disk.place.path.name]):
         raise DiskInUse(
@@ -186,10 +177,18 @@ def settle(disk: ManagedDisk) -> None:
     disks.delete(disk.old)
 
 
+def refuse_used_leftovers(disk: ManagedDisk) -> None:
+    """Raises DiskInUse where somebody has attached what a killed job has left."""
+    for place in disk.leftovers():
+        refuse_users(users_of(disk.session, place, None), place, "delete it")
+
+
 def refuse_used(disk: ManagedDisk, what: str) -> None:
     """Raises DiskInUse naming the virtual machine, ChainMismatch naming children."""
     descriptor = disk.device().descriptor
-    refuse_users(users_of(disk.session, disk.place, descriptor.get("ddb.uuid")), disk.place, what)
+    users = users_of(disk.session, disk.place, descriptor.get("ddb.uuid"))
+    others = [user for user in users if user.runs or user.moref != disk.owner]
+    refuse_users(others, disk.place, what)
     _refuse_first_class(disk, descriptor, what)
     children = _children(disk)
     if children:
@@ -205,7 +204,9 @@ def _refuse_first_class(disk: ManagedDisk, descriptor: Descriptor, what: str) ->
     """vCenter would go on believing in a disk that is gone, or elsewhere. It marks their files;
     copies of those have the mark as well, but are nobody's. Raises DiskInUse."""
     mark = descriptor.get("ddb.fcd.uuid")
-    known = look_up(disk.session, disk.place.datastore, api_uuid(mark)) if mark else None
+    if not mark or not are_known(disk.session):
+        return
+    known = look_up(disk.session, disk.place.datastore, api_uuid(mark))
     if known is None:
         return
     # On vSAN a folder has two names.

@@ -133,7 +133,7 @@ class Chain:
         path = self.links[-1] if offset % 3 else self.links[0]  # or the base of it all
         expected = self.content if path == self.links[-1] else bytes(self.model[0])
         result = plan_backup(
-            BackupRequest(path, self.access, name=f"n{len(self.points)}", self_check=0)
+            BackupRequest(path=path, access=self.access, name=f"n{len(self.points)}", self_check=0)
         ).run(False)
         self.methods.append(result["restore_point"]["disks"][0]["method"])
         self.points.append((result["restore_point"]["id"], bytes(expected)))

@@ -120,7 +120,7 @@ def test_a_linked_clone_begins_with_what_its_parent_was(chain):
     with open_disk(clone, writable=True, allow_outside=(chain.folder,)) as disk:
         disk.write(GRAIN, b"clone" * 100)
     access = Access(repository=chain.repository, allow_outside=(chain.folder,))
-    made = plan_backup(BackupRequest(clone, access)).run(False)["restore_point"]
+    made = plan_backup(BackupRequest(path=clone, access=access)).run(False)["restore_point"]
     assert made["disks"][0]["method"] == "changed"
     expected = bytearray(chain.model[0])
     expected[GRAIN : GRAIN + 500] = b"clone" * 100
@@ -209,7 +209,9 @@ def test_a_write_during_the_backup_is_told_and_nothing_relies_on_it(chain, monke
         chain.poke(SIZE - 1, 1, False)
 
     monkeypatch.setattr(disk_writing, "scan", slow)
-    result = plan_backup(BackupRequest(chain.links[0], chain.access, name="torn")).run(False)
+    result = plan_backup(BackupRequest(path=chain.links[0], access=chain.access, name="torn")).run(
+        False
+    )
     assert "while it was read" in result["warnings"][0]
     monkeypatch.setattr(disk_writing, "scan", scan)
     settle()
@@ -221,19 +223,19 @@ def test_a_write_during_the_backup_is_told_and_nothing_relies_on_it(chain, monke
     ("options", "method"), [({"changes": "scan"}, "incremental"), ({"mode": "full"}, "full")]
 )
 def test_nothing_is_relied_on_where_it_shall_not_be(chain, options, method):
-    request = BackupRequest(chain.links[0], chain.access, name="x", **options)
+    request = BackupRequest(path=chain.links[0], access=chain.access, name="x", **options)
     disk = plan_backup(request).run(False)["restore_point"]["disks"][0]
     assert disk["method"] == method
     assert disk["bytes_read"] == SIZE
 
 
 def test_check_mode_and_the_backup_agree_without_reading(chain):
-    request = BackupRequest(chain.links[0], chain.access)
+    request = BackupRequest(path=chain.links[0], access=chain.access)
     assert not plan_backup(request).run(True)["changed"]
     assert not plan_backup(request).run(False)["changed"]
     chain.snapshot()
     chain.write(0, 1, False)
-    request = BackupRequest(chain.links[-1], chain.access)
+    request = BackupRequest(path=chain.links[-1], access=chain.access)
     assert plan_backup(request).run(True)["changed"]
     assert plan_backup(request).run(False)["changed"]
     assert not plan_backup(request).run(True)["changed"]
@@ -292,7 +294,7 @@ def test_the_self_check_finds_what_the_times_hide(chain, monkeypatch):
     )
     chain.back_up(1)
     chain.poke(7 * GRAIN, 10, False)
-    request = BackupRequest(chain.links[0], chain.access, name="checked")
+    request = BackupRequest(path=chain.links[0], access=chain.access, name="checked")
     result = plan_backup(request).run(False)
     assert "everything was read" in result["warnings"][0]
     chain.points.append((result["restore_point"]["id"], bytes(chain.content)))
@@ -308,6 +310,6 @@ def test_check_mode_of_a_full_backup_reads_everything(chain, monkeypatch):
     )
     chain.back_up(1)
     chain.poke(7 * GRAIN, 10, False)
-    request = BackupRequest(chain.links[0], chain.access, mode="full")
+    request = BackupRequest(path=chain.links[0], access=chain.access, mode="full")
     assert plan_backup(request).run(True)["changed"]
     assert plan_backup(request).run(False)["changed"]

@@ -1,0 +1,114 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What windows do to small guests, and what they do not. Windows take long, so tests share them."""
+
+from __future__ import annotations
+
+import types
+
+import pytest
+
+pytestmark = pytest.mark.serial
+WRITE = {
+    "name": "Write a file unless it is there",
+    "ansible.builtin.raw": "[ -e /etc/app ] || { echo patched > /etc/app; echo new; }",
+    "register": "written",
+    "changed_when": "'new' in written.stdout",
+}
+# What is done to the disk of that name besides.
+BESIDES = {
+    "stumbles": "false",
+    "broken": "echo '/dev/vdb /data ext4 nofail 0 2' >> /etc/fstab; "
+    "mkdir /boot; echo x > /boot/vmlinuz-9",
+}
+
+
+def only_on(name, command):
+    words = {"name": command, "ansible.builtin.raw": command}
+    return {**words, "when": f"inventory_hostname == '{name}'"}
+
+
+@pytest.fixture(scope="module")
+def patch(window, tasks):
+    """A window for guests without Python."""
+    entries = [WRITE, *(only_on(name, command) for name, command in BESIDES.items())]
+
+    def run(disks, *arguments, **variables):
+        listed = [{"path": str(path), "name": name} for name, path in disks.items()]
+        settings = {"gather_facts": False, "safe_mode": False, "tasks": [tasks(*entries)]}
+        results, printed = window.run(*arguments, disks=listed, **{**settings, **variables})
+        return {result["name"]: result for result in results}, printed
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def patched(patch, small_guest, window, tasks, sha256):
+    """After one window over several disks: one is patched, each of the others has its trouble."""
+    names = ("good", *BESIDES, "checked", "foreign")
+    disks = {name: small_guest(name) for name in names}
+    before = {name: sha256(path) for name, path in disks.items()}
+    window.mount(path=str(disks["foreign"]), transaction=True)
+    (window.folder / "own/etc/mine").write_text("precious\n")
+    window.mount(state="unmounted")
+    checks = [tasks(only_on("checked", "[ ! -e /etc/app ]"), name="check.yml")]
+    results, printed = patch(disks, checks=checks, code=2)
+    return types.SimpleNamespace(disks=disks, before=before, results=results, printed=printed)
+
+
+def changed(printed):
+    return sum(int(part.split("=")[1]) for part in printed.split() if part.startswith("changed="))
+
+
+def test_what_was_written_is_in_the_disk_and_told(patched, content):
+    assert content(patched.disks["good"], "/etc/app") == "patched\n"
+    result = patched.results["good"]
+    assert (result["state"], result["reason"]) == ("committed", "")
+    assert result["changes"]["files"]["added"] == ["/etc/app"]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("stumbles", "false: "),
+        ("broken", "/etc/fstab wants /data, and it is not there\nkernel 9 has no modules"),
+        ("checked", "[ ! -e /etc/app ]: "),
+    ],
+)
+def test_a_disk_that_fails_is_as_before(patched, sha256, name, told):
+    result = patched.results[name]
+    assert result["state"] == "failed"
+    assert told in result["reason"]
+    assert sha256(patched.disks[name]) == patched.before[name]
+    assert f"{name}: {result['reason']}"[:30] in patched.printed
+
+
+def test_the_transaction_of_somebody_else_is_left_alone(patched, window, content):
+    assert "patch_window did not begin" in patched.results["foreign"]["reason"]
+    disk = patched.disks["foreign"]
+    window.mount(path=str(disk), state="committed")
+    assert content(disk, "/etc/mine") == "precious\n"
+
+
+def test_the_second_window_changes_nothing(patched, patch, sha256):
+    disk = patched.disks["good"]
+    before = sha256(disk)
+    results, printed = patch({"good": disk})
+    assert (results["good"]["state"], changed(printed)) == ("unchanged", 0)
+    assert sha256(disk) == before
+
+
+def test_safe_mode_tells_everything_and_keeps_nothing(patch, small_guest, sha256):
+    disks = {"new": small_guest("new"), "stumbles": small_guest("stumbles")}
+    before = sha256(disks["new"])
+    results, _printed = patch(disks, safe_mode=True, ignore_failures=True)
+    assert [results[name]["state"] for name in disks] == ["discarded", "failed"]
+    assert results["new"]["changes"]["files"]["added"] == ["/etc/app"]
+    assert sha256(disks["new"]) == before
+
+
+def test_check_mode_keeps_nothing(patch, small_guest, sha256):
+    disk = small_guest("new")
+    before = sha256(disk)
+    results, _printed = patch({"new": disk}, "--check")
+    assert (results["new"]["state"], sha256(disk)) == ("checked", before)

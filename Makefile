@@ -31,7 +31,7 @@ demo: env ## One disk's whole life, on this machine, in a minute and a half
 	@ansible-playbook playbooks/demo.yml $(ARGS) </dev/null
 
 test: env ## All tests: lint, unit, integration, sanity, molecule; ends with the totals
-	@python tests/tools/suite.py lint unit+molecule integration+sanity </dev/null
+	@python tests/tools/suite.py "lint unit integration" "molecule sanity" </dev/null
 
 lint: env ## Style, types, YAML, documentation, changelog, licences
 	@tests/tools/lint.sh </dev/null
@@ -44,13 +44,13 @@ unit: env ## Tests of the engine, without Ansible or other programs
 	@tests/tools/pytest.sh unit $(ARGS) </dev/null
 
 integration: env ## Tests of the modules, against real tools, mounts and file systems
-	@tests/tools/pytest.sh integration $(ARGS) </dev/null
+	@tests/tools/bundled.sh tests/tools/pytest.sh integration $(ARGS) </dev/null
 
 sanity: env ## ansible-test sanity on every Python from 3.10 on, without an ignore file
 	@python tests/tools/sanity.py $(ARGS) </dev/null
 
 molecule: env ## The scenarios of extensions/molecule, on this machine
-	@molecule test --all --report $(ARGS) </dev/null
+	@tests/tools/bundled.sh molecule test --all --report $(ARGS) </dev/null
 
 simulator: env ## A vCenter to try things on: prints one JSON line, runs until Ctrl-C
 	@python tests/simulator $(ARGS) </dev/null

@@ -236,7 +236,8 @@ def missing_packages() -> list[str]:
 
 def root_prefix() -> list[str] | None:
     """What to put before a command so that root runs it; None when we may not."""
-    environment = ["env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8"]
+    # RUNLEVEL: invoke-rc.d starts no server of what is installed; the tests start their own.
+    environment = ["env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", "RUNLEVEL=1"]
     if os.geteuid() == 0:
         return environment
     if shutil.which("sudo") and run(["sudo", "-n", "true"]).returncode == 0:

@@ -2,8 +2,8 @@
 # Copyright (c) 2026 the vdisk.lifecycle authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# pytest.sh unit|integration [ARGUMENT…]: first everything that can share the machine, on all cores; then, one by
-# one, the tests marked serial. Both parts run even when the first fails. Results also go to .venv/.cache/reports/.
+# pytest.sh unit|integration [ARGUMENT…]: what can share the machine on all cores, and beside it, one by one, the tests
+# marked serial. Both parts run even when the first fails. Results also go to .venv/.cache/reports/.
 set -uo pipefail
 part=$1
 shift
@@ -11,8 +11,12 @@ folder=tests/$part
 reports=.venv/.cache/reports
 export PYTHONPATH=$PWD/.venv/collections
 # Where CI is set, pytest lists every line by which two values differ: for two disks that takes hours.
-export VDISK_CI=${CI:-}
+export VDISK_CI=${CI:-} VDISK_DAY
+VDISK_DAY=$(($(date +%s) / 86400))
 unset CI
+# Tests hold whole disks in memory. To give that back each time, and fault it in again, costs them half their time
+# in the system.
+export GLIBC_TUNABLES=glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=268435456
 mkdir -p "$reports"
 rm -f "$reports/$part".*.xml
 
@@ -21,12 +25,20 @@ if [[ -z $(find "$folder" -name 'test_*.py' -print -quit 2>/dev/null) ]]; then
   exit 0
 fi
 
-python -m pytest "$folder" -m 'not serial' -n auto --maxprocesses 4 --junitxml="$reports/$part.shared.xml" "$@"
-shared=$?
-serial=5
+serial=5 one_by_one=$(mktemp)
+trap 'rm -f "$one_by_one"' EXIT
 if grep -rqw 'mark\.serial' --include='*.py' "$folder"; then
-  python -m pytest "$folder" -m serial -p no:xdist --junitxml="$reports/$part.serial.xml" "$@"
+  python -m pytest "$folder" -m serial -p no:xdist --junitxml="$reports/$part.serial.xml" "$@" >"$one_by_one" 2>&1 &
+  serial=$!
+fi
+# With the one above one more than there are cores: many tests wait for others.
+workers=$(($(nproc) < 4 ? $(nproc) : 4))
+python -m pytest "$folder" -m 'not serial' -n "$workers" --junitxml="$reports/$part.shared.xml" "$@"
+shared=$?
+if ((serial != 5)); then
+  wait "$serial"
   serial=$?
+  cat "$one_by_one"
 fi
 
 # 5: nothing was selected. Right for one half, wrong for both.

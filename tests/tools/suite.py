@@ -1,13 +1,15 @@
 # Copyright (c) 2026 the vdisk.lifecycle authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run make targets one after the other, all even if one fails, and end with what came out.
+"""Run make targets, all even if one fails, and end with what came out.
 
-`unit+molecule` runs two at once: what the second prints comes when both have ended.
+Each argument is a lane: targets one after the other. Lanes run beside each other; what a target of
+any but the first lane prints comes when both it and a target of the first lane have ended.
 """
 
 from __future__ import annotations
 
-import contextlib
+import concurrent.futures
+import queue
 import shutil
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 REPORTS = Path(".venv/.cache/reports")
@@ -25,15 +28,17 @@ def main() -> None:
     need_space()
     for old in REPORTS.glob("*.xml"):
         old.unlink()
-    lines, failed = [], []
-    for group in sys.argv[1:]:
-        for target, code, seconds in run(group.split("+")):
-            lines.append(f"{target:<12} {'FAILED' if code else 'ok':<7} {seconds:5.0f} s")
-            if code:
-                failed.append(target)
-    print("\n==== totals", *lines, sep="\n")
+    first, *others = (argument.split() for argument in sys.argv[1:])
+    with concurrent.futures.ThreadPoolExecutor(len(others) or 1) as lanes:
+        quiet: queue.SimpleQueue[Ended] = queue.SimpleQueue()
+        running = [lanes.submit(run_quietly, lane, quiet) for lane in others]
+        ended = run_aloud(first, quiet)
+        concurrent.futures.wait(running)
+        ended += show(quiet)
+    print("\n==== totals", *(str(each) for each in ended), sep="\n")
     counts = count_tests()
     print("{passed} passed, {failed} failed, {skipped} skipped".format_map(counts))
+    failed = [each.target for each in ended if each.code]
     if failed:
         raise SystemExit(f"failed: {', '.join(failed)}")
 
@@ -49,24 +54,42 @@ def need_space() -> None:
         )
 
 
-def run(targets: list[str]) -> list[tuple[str, int, float]]:
-    """(target, exit code, seconds) of each; the first one prints at once."""
-    first, *others = targets
-    started = time.monotonic()
-    with contextlib.ExitStack() as logs:
-        beside = []
-        for name in others:
-            log = logs.enter_context(tempfile.TemporaryFile())
-            process = subprocess.Popen(["make", name], stdout=log, stderr=subprocess.STDOUT)
-            beside.append((name, log, process))
-        print(f"\n==== make {first}", flush=True)
-        code = subprocess.run(["make", first], check=False).returncode
-        done = [(first, code, time.monotonic() - started)]
-        for name, log, process in beside:
-            done.append((name, process.wait(), time.monotonic() - started))
-            log.seek(0)
-            print(f"\n==== make {name}\n{log.read().decode(errors='replace')}", flush=True)
-    return done
+class Ended(NamedTuple):
+    target: str
+    code: int
+    seconds: float
+    printed: bytes = b""
+
+    def __str__(self) -> str:
+        return f"{self.target:<12} {'FAILED' if self.code else 'ok':<7} {self.seconds:5.0f} s"
+
+
+def run_aloud(lane: list[str], quiet: queue.SimpleQueue[Ended]) -> list[Ended]:
+    ended = []
+    for target in lane:
+        print(f"\n==== make {target}", flush=True)
+        started = time.monotonic()
+        code = subprocess.run(["make", target], check=False).returncode
+        ended += [Ended(target, code, time.monotonic() - started), *show(quiet)]
+    return ended
+
+
+def run_quietly(lane: list[str], ended: queue.SimpleQueue[Ended]) -> None:
+    for target in lane:
+        started = time.monotonic()
+        done = subprocess.run(
+            ["make", target], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        )
+        ended.put(Ended(target, done.returncode, time.monotonic() - started, done.stdout))
+
+
+def show(quiet: queue.SimpleQueue[Ended]) -> list[Ended]:
+    """What has ended meanwhile."""
+    ended = []
+    while not quiet.empty():
+        ended.append(each := quiet.get())
+        print(f"\n==== make {each.target}\n{each.printed.decode(errors='replace')}", flush=True)
+    return ended
 
 
 def count_tests() -> Counter[str]:

@@ -9,7 +9,8 @@ root=$PWD
 cd .venv/collections
 shopt -s globstar nullglob
 plugins=ansible_collections/vdisk/lifecycle/plugins
-files=("$plugins"/module_utils/**/*.py "$plugins"/modules/*.py "$plugins"/action/*.py "$plugins"/plugin_utils/*.py)
+files=("$plugins"/module_utils/**/*.py "$plugins"/modules/*.py "$plugins"/plugin_utils/*.py
+  "$plugins"/{action,connection,filter,inventory,lookup}/*.py)
 ((${#files[@]})) || exit 0
 # Not through PYTHONPATH: what comes from there counts as installed, and is not checked.
 unset PYTHONPATH

@@ -45,7 +45,7 @@ ROOMS = {  # inside these too: each room, and those it may import
     "_repository": {
         "store": {"libraries"},
         "format": {"libraries", "store"},
-        "catalog": {"access", "format", "libraries"},
+        "catalog": {"access", "format", "libraries", "store"},
         "read": {"access", "catalog", "format"},
         "write": {"access", "catalog", "format", "read", "store"},
         "prune": {"access", "catalog", "format", "read", "store"},
@@ -106,6 +106,17 @@ def test_rooms_of_a_package(path):
         if isinstance(node, ast.ImportFrom) and node.level == 2:
             other = (node.module or node.names[0].name).split(".")[0]
             assert other in may, f"{path} imports {other}"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ENGINE / "_job" / "managed").glob("*.py")), ids=lambda path: path.name
+)
+def test_jobs_for_managed_disks_stand_on_no_hosted_ones(path):
+    """Which hand over to them."""
+    below = {"access", "facts", "fetch", "plan", "requests", "spec"}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == 2:
+            assert node.module in below, f"{path} imports {node.module}"
 
 
 def test_pyvmomi_is_had_from_one_place_only():

@@ -15,12 +15,12 @@ import dataclasses
 import hashlib
 import json
 import os
-import stat
 import typing as t
 
 from .device_key import device_key, keys_of_relatives
-from .errors import CorruptDisk, DiskInUse, DiskNotFound, InvalidRequest, UnsafePath, from_oserror
+from .errors import CorruptDisk, DiskInUse, DiskNotFound, InvalidRequest, from_oserror
 from .files import remove_if_there, sync_directory, write_durably
+from .planted import Obeyed
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +30,10 @@ STATE_DIRECTORY = "/var/lib/vdisk-lifecycle"  # VDISK_STATE_DIR says another
 PENDING, COMMITTING, OVER = "pending", "committing", "over"
 _MAX_BYTES = 1 << 20
 _VERSION = 1
+_OURS = Obeyed(
+    "is the mark of a transaction that anybody could have put there",
+    "If the transaction is yours, give the file to root; else remove it.",
+)
 _NOT_THERE = (FileNotFoundError, NotADirectoryError)
 _ours: set[str] = set()  # ids of transactions that this process is committing
 
@@ -304,10 +308,10 @@ def _load(place: str) -> dict[str, t.Any] | None:
         return None
     except OSError as error:
         if error.strerror and os.path.islink(place):
-            raise _not_ours(place, "a link") from None
+            raise _OURS.refusal(place, "a link") from None
         raise from_oserror(error, "read the mark of a transaction", place) from error
     try:
-        _check_owner(place, os.fstat(fd))
+        _OURS.require_ours(place, os.fstat(fd))
         with open(fd, "rb", closefd=False) as stream:
             data = stream.read(_MAX_BYTES + 1)
     finally:
@@ -319,28 +323,6 @@ def _load(place: str) -> dict[str, t.Any] | None:
     except (ValueError, KeyError, TypeError, RecursionError):
         raise _unreadable(place) from None
     return t.cast("dict[str, t.Any]", facts)
-
-
-def _check_owner(place: str, found: os.stat_result) -> None:
-    """Raises UnsafePath where somebody could have written it who may not change the disk."""
-    if not stat.S_ISREG(found.st_mode):
-        raise _not_ours(place, "no plain file")
-    owners = (0, os.geteuid(), os.stat(os.path.dirname(place)).st_uid)
-    others_write = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    if found.st_uid not in owners or others_write or found.st_nlink > 1:
-        mode = stat.S_IMODE(found.st_mode)
-        raise _not_ours(place, f"owner {found.st_uid}, mode {mode:04o}, {found.st_nlink} names")
-
-
-def _not_ours(place: str, found: str) -> UnsafePath:
-    return UnsafePath(
-        "is the mark of a transaction that anybody could have put there",
-        path=place,
-        found=found,
-        expected="a plain file of root, of this user or of the owner of the folder, "
-        "which nobody else can write to",
-        hint="If the transaction is yours, give the file to root; else remove it.",
-    )
 
 
 def _unreadable(place: str) -> CorruptDisk:

@@ -190,8 +190,22 @@ class Detached:
             device.close()
         except Exception as error:
             report.note("close", error, write=True)
-        facts = {"failed_writes": report.failed_writes, "first_failure": report.first_failure}
-        write_durably(os.path.join(self.folder, CLOSED), json.dumps(facts).encode())
+        leave_word(self.folder, report.failed_writes, report.first_failure)
+
+
+def leave_word(folder: str, failed_writes: int, first_failure: str | None) -> None:
+    """How the closing went, durable when it returns."""
+    facts = {"failed_writes": failed_writes, "first_failure": first_failure}
+    write_durably(os.path.join(folder, CLOSED), json.dumps(facts).encode())
+
+
+def closing_report(folder: str) -> dict[str, t.Any] | None:
+    """What was left when the device was closed; None when it did not get that far."""
+    try:
+        with open(os.path.join(folder, CLOSED), "rb") as stream:
+            return t.cast("dict[str, t.Any]", json.load(stream))
+    except FileNotFoundError:
+        return None
 
 
 def let_go_of_files(*kept: int) -> None:

@@ -117,14 +117,6 @@ class StateFolder(LockedFolder):
         text = json.dumps(dataclasses.asdict(journal), indent=1)
         write_durably(os.path.join(self.path, _STATE), text.encode())
 
-    def closing_report(self) -> dict[str, t.Any] | None:
-        """What the daemon left when it closed the disk; None when it did not get that far."""
-        try:
-            with open(os.path.join(self.path, CLOSED), "rb") as stream:
-                return t.cast("dict[str, t.Any]", json.load(stream))
-        except FileNotFoundError:
-            return None
-
     def clear(self) -> None:
         """Forget the mount; the folder itself goes with its lock. The journal goes last, so that
         a killed clearing is repeated."""

@@ -13,7 +13,7 @@ from .._device.errors import MountFailed
 from . import appliance, loop
 from .command import ProgramFailed, run
 from .daemon import shown_files
-from .detached import log_tail
+from .detached import closing_report, log_tail
 from .lockedfolder import remove_directory
 from .mount import require_unused, unmount, unmount_dead
 from .mountinfo import mounted_at, mounts
@@ -173,7 +173,7 @@ def _stop_daemon(folder: StateFolder, journal: Journal) -> str | None:
         daemon.wait(_KILL_SECONDS)
     if journal.read_only or not journal.complete:
         return None
-    report = folder.closing_report()
+    report = closing_report(folder.path)
     if report is None:
         return (
             f"its server died while it was mounted read-write at {journal.mount_point}: what was "

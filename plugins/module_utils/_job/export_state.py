@@ -99,14 +99,6 @@ class ExportFolder(LockedFolder):
             if same and stat.S_ISSOCK(status.st_mode):
                 os.unlink(facts["path"])
 
-    def closing_report(self) -> dict[str, t.Any] | None:
-        """What the server left when it closed the disk; None when it did not get that far."""
-        try:
-            with open(os.path.join(self.path, CLOSED), "rb") as stream:
-                return t.cast("dict[str, t.Any]", json.load(stream))
-        except FileNotFoundError:
-            return None
-
     def clear(self) -> None:
         """Forget the export. The journal goes last, so that a killed clearing is repeated."""
         self.remove_socket()

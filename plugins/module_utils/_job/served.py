@@ -10,7 +10,7 @@ import typing as t
 
 from .._device.errors import DiskInUse
 from .._guest import detached
-from .._guest.detached import log_tail
+from .._guest.detached import closing_report, log_tail
 from .._guest.processes import boot_id
 
 if t.TYPE_CHECKING:
@@ -67,7 +67,7 @@ def stop(folder: ExportFolder, journal: Journal) -> str | None:
             raise DiskInUse(
                 f"its server (process {server.pid}) is still closing it", path=journal.reference
             )
-    report = folder.closing_report()
+    report = closing_report(folder.path)
     log = log_tail(folder.path)
     folder.clear()
     if journal.read_only or not journal.complete:

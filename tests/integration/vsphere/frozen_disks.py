@@ -24,6 +24,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.machine.f
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots.journal import (
     Journal,
 )
+from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.lifecycle import log_in
 from ansible_collections.vdisk.lifecycle.tests.simulator.fixtures import (
     Vcenter,
     needed,
@@ -40,6 +41,13 @@ def machines() -> t.Iterator[tuple[Vcenter, list[str]]]:
     needed()
     with simulator("--vms", str(MACHINES)) as vcenter:
         yield vcenter, [f"many{number:05}" for number in range(5, MACHINES)]
+
+
+@pytest.fixture(scope="module")
+def there(machines: tuple[Vcenter, list[str]]) -> t.Iterator[Session]:
+    """One session for all tests of a file."""
+    with log_in(machines[0]) as session:
+        yield session
 
 
 def frozen(

@@ -31,22 +31,15 @@ from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.frozen_disks 
     machines,
     read_all,
     take,
+    there,
 )
 from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.lifecycle import (  # noqa: F401
     find_vm,
-    log_in,
     place,
 )
 
 MIB = 1 << 20
 SIZE = 16 * MIB
-
-
-@pytest.fixture(scope="module")
-def there(machines):  # noqa: F811
-    """One session for all tests of this file."""
-    with log_in(machines[0]) as session:
-        yield session
 
 
 @pytest.fixture

@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import threading
 import time
 import typing as t
 
-from ..._device.files import write_durably
-from ..detached import CLOSED, STOP, Detached
+from ..detached import STOP, Detached, leave_word
 from ..fuse import say
 from ..mount import unmount
 from ..mountinfo import mounted_at
@@ -115,5 +113,4 @@ class Share(Detached):
             except Exception as error:
                 failures.append(f"close {name}: {error}")
         failed = sum(report.failed_writes for report in reports)
-        facts = {"failed_writes": failed, "first_failure": failures[0] if failures else None}
-        write_durably(os.path.join(self.folder, CLOSED), json.dumps(facts).encode())
+        leave_word(self.folder, failed, failures[0] if failures else None)

@@ -29,6 +29,7 @@ from ..._device.files import (
     replace_durably,
     sync_directory,
 )
+from ..._device.planted import Obeyed
 from ..files.paths import folder_of
 
 if t.TYPE_CHECKING:
@@ -37,7 +38,10 @@ if t.TYPE_CHECKING:
 SUFFIX = ".vdisk-journal"
 MAX_BYTES = 16 << 20  # new metadata of a disk of 62 TiB takes 5 MB: two descriptors in base64
 _LISTS = ("finished", "removed", "see")
-_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_OURS = Obeyed(
+    "is a journal that anybody could have put there, so nothing is done that it says",
+    "If a job of yours was interrupted, give the file to root; else remove it.",
+)
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 _PATIENCE = 60  # seconds for another job to get through its journal
 _DISK_FILES = (".vmdk", ".vdisk-journal", ".vdisk-commit")
@@ -170,10 +174,10 @@ def pending(disk: str) -> Iterator[Steps | None]:
             yield None
             return
         if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
-            raise _not_ours(path, "a link or a socket") from None
+            raise _OURS.refusal(path, "a link or a socket") from None
         raise from_oserror(error, "read the journal of an interrupted job", path) from error
     try:
-        _check_owner(path, os.fstat(fd))
+        _OURS.require_ours(path, os.fstat(fd))
         _lock(fd, path)
         if not os.fstat(fd).st_nlink:  # somebody else has just finished it
             yield DONE
@@ -183,27 +187,6 @@ def pending(disk: str) -> Iterator[Steps | None]:
         yield steps
     finally:
         os.close(fd)
-
-
-def _check_owner(path: str, status: os.stat_result) -> None:
-    """Raises UnsafePath where somebody could have written it who may not remove the disk."""
-    if not stat.S_ISREG(status.st_mode):
-        raise _not_ours(path, "no plain file")
-    owners = (0, os.geteuid(), os.stat(os.path.dirname(path)).st_uid)
-    if status.st_uid not in owners or status.st_mode & _OTHERS_WRITE or status.st_nlink > 1:
-        mode = stat.S_IMODE(status.st_mode)
-        raise _not_ours(path, f"owner {status.st_uid}, mode {mode:04o}, {status.st_nlink} names")
-
-
-def _not_ours(path: str, found: str) -> UnsafePath:
-    return UnsafePath(
-        "is a journal that anybody could have put there, so nothing is done that it says",
-        path=path,
-        found=found,
-        expected="a plain file of root, of this user or of the owner of the folder, "
-        "which nobody else can write to",
-        hint="If a job of yours was interrupted, give the file to root; else remove it.",
-    )
 
 
 def _lock(fd: int, path: str) -> None:

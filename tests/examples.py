@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 
 def examples(count: int) -> int:
@@ -19,8 +21,21 @@ def some(numbers: range) -> range:
     return numbers[::3] if os.environ.get("VDISK_CI") else numbers
 
 
-def turn(cases: Sequence[str]) -> Sequence[str]:
+T = TypeVar("T")
+
+
+def turn(cases: Sequence[T]) -> Sequence[T]:
     """All of them for a developer; a third in a build, each day another (tests/tools/pytest.sh):
-    these are about what is printed somewhere, and take a whole Ansible each."""
-    day = os.environ.get("VDISK_CI") and os.environ.get("VDISK_DAY")
-    return cases[int(day) % 3 :: 3] if day else cases
+    of what takes a whole Ansible each, or is one of many ways through the same code."""
+    day = _day()
+    return cases if day is None else cases[day % 3 :: 3]
+
+
+def each(first: int) -> Iterator[int]:
+    """first, first + 1 and so on for a developer; each third in a build, each day another."""
+    day = _day()
+    return itertools.count(first) if day is None else itertools.count(first + day % 3, 3)
+
+
+def _day() -> int | None:
+    return int(os.environ.get("VDISK_DAY", "0")) if os.environ.get("VDISK_CI") else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import struct
+import time
 import typing as t
 
 from .._device.device import read
@@ -22,6 +23,8 @@ if t.TYPE_CHECKING:
     from .session import MountState
 
 GROW_SECONDS = 3600
+# A mount namespace that began meanwhile, as of a container, has the mount too until it ends.
+_HELD, _PATIENCE, _PAUSE = "is in use", 60, 0.2  # seconds
 # A file system does not use a tail that is too short for its next group of blocks.
 UNUSED_TAIL = 8 << 20
 _EXT = ("ext2", "ext3", "ext4")
@@ -109,11 +112,23 @@ def _grow_ext_at_rest(state: MountState) -> None:
     held = os.open(device, os.O_RDONLY | os.O_CLOEXEC)  # else it goes with the mount
     try:
         unmount(state.mount_point)
-        check = ("e2fsck", "-f", "-p", device)
-        try:
-            _run("e2fsprogs", *check)
-        except command.ProgramFailed:  # also when it has mended something: then all is well now
-            _run("e2fsprogs", *check)
+        _check_ext(device)
         _run("e2fsprogs", "resize2fs", device)
     finally:
         os.close(held)
+
+
+def _check_ext(device: str) -> None:
+    """Once more after a failure, which may tell what it has mended; and while it is still held."""
+    end = time.monotonic() + _PATIENCE
+    failures = 0
+    while True:
+        try:
+            return _run("e2fsprogs", "e2fsck", "-f", "-p", device)
+        except command.ProgramFailed as error:
+            held = _HELD in str(error)
+            failures += not held
+            if failures > 1 or time.monotonic() > end:
+                raise
+            if held:
+                time.sleep(_PAUSE)

@@ -10,12 +10,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import MountFailed
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest import session, undo
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest.grow_filesystem import (
+    grow_mounted,
+)
 
 pytestmark = pytest.mark.serial
 
@@ -141,6 +145,14 @@ def test_other_namespace_that_keeps_the_mount_is_named(ext4, ask, point, way, mo
         expected = rf"sleep \({process.pid}\) at {re.escape(str(point))} in another mount namespace"
         with pytest.raises(MountFailed, match=expected):
             session.unmount(str(point))
+    assert session.unmount(str(point)) is True
+
+
+def test_growing_waits_for_a_namespace_that_keeps_the_mount_a_while(ext4, ask, point):
+    state = session.mount(ask(ext4, "flat"))
+    with other_namespace() as process:
+        threading.Timer(1, process.kill).start()
+        grow_mounted("ext4", state)
     assert session.unmount(str(point)) is True
 
 

@@ -13,6 +13,7 @@ import pathlib
 import shutil
 import subprocess
 import tarfile
+import tempfile
 import zipfile
 
 import pytest
@@ -170,15 +171,17 @@ def planted(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def database(tmp_path_factory):
+def database():
     """Signatures with one virus in it, as the user of the scanner may read them."""
     if shutil.which("clamd", path=_PATH) is None:
         pytest.skip("clamd is not installed")
-    folder = tmp_path_factory.mktemp("signatures")
-    (folder / "test.ndb").write_text(f"Eicar-Test:0:*:{EICAR.hex()}\n", encoding="ascii")
-    for each in (folder, *folder.parents[:-2]):
-        each.chmod(each.stat().st_mode | 0o055)
-    return folder
+    # Not below pytest's own folder: each start of another pytest shuts that to others again.
+    with tempfile.TemporaryDirectory(prefix="vdisk-signatures-") as name:
+        folder = pathlib.Path(name)
+        folder.chmod(0o755)
+        text = f"Eicar-Test:0:*:{EICAR.hex()}\n"
+        (folder / "test.ndb").write_text(text, encoding="ascii")
+        yield folder
 
 
 @pytest.fixture(autouse=True)

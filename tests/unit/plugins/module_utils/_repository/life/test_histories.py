@@ -8,7 +8,6 @@ VDISK_HISTORIES=1000:200 takes two hundred other histories, beginning with seed 
 from __future__ import annotations
 
 import importlib.util
-import itertools
 import os
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.local import (
     LocalStore,
 )
+from ansible_collections.vdisk.lifecycle.tests.examples import each, turn
 from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._repository.life import (
     history,
     jobs,
@@ -39,7 +39,7 @@ SEEDS = range(int(FIRST), int(FIRST) + int(COUNT))
 SCRIPT = Path(__file__).parents[6] / "docs" / "restore.py"
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", turn(SEEDS))
 def test_a_history(seed, tmp_path):
     with simulation(seed, tmp_path) as clock:
         world = World(MemoryStore(), seed, clock)
@@ -48,7 +48,7 @@ def test_a_history(seed, tmp_path):
             history.live(world, 16, other)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", turn(SEEDS))
 def test_writers_and_collectors_at_every_operation_of_each_other(seed, tmp_path):
     with simulation(seed, tmp_path) as clock:
         world = World(MemoryStore(), seed, clock)
@@ -105,11 +105,11 @@ def test_killed_at_every_operation(job, after, tmp_path):
                     place.run(jobs.Backup(place, unchanged_ok=False))
             world.run(jobs.Prune(world, drop=world.some_points(3), grace=0))
             world.run(jobs.Backup(world), left=14)
-            for operation in itertools.count(1):
+            for operation in each(1):
                 with world.trial():
                     killed = world.run(JOBS[job](world, other), left=operation, after=after)
                     world.check()
-                    if operation % 3 == 0:
+                    if operation % 2 == 0:
                         world.quiet()
                         world.check_sound()
                 if not killed:

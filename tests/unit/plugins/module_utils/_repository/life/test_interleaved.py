@@ -12,6 +12,7 @@ import os
 
 import pytest
 
+from ansible_collections.vdisk.lifecycle.tests.examples import turn
 from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._repository.life import (
     jobs,
 )
@@ -23,7 +24,7 @@ from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._reposi
     MemoryStore,
 )
 
-# A build looks at every fourth; with VDISK_HISTORIES, as in test_histories.py, all are looked at.
+# Every fourth is looked at; with VDISK_HISTORIES, as in test_histories.py, all are.
 STEP = 1 if "VDISK_HISTORIES" in os.environ else 4
 
 
@@ -76,10 +77,16 @@ PAIRS = [
 ]
 
 
-@pytest.mark.parametrize("for_dead", [False, True], ids=["alive", "taken for dead"])
-@pytest.mark.parametrize(
-    ("first", "second"), PAIRS, ids=lambda make: make.__name__.replace("_", " ")
-)
+CASES = [(*pair, for_dead) for pair in PAIRS for for_dead in (False, True)]
+
+
+def name_of(value):
+    if isinstance(value, bool):
+        return "taken for dead" if value else "alive"
+    return value.__name__.replace("_", " ")
+
+
+@pytest.mark.parametrize(("first", "second", "for_dead"), turn(CASES), ids=name_of)
 def test_whoever_comes_in_between(first, second, for_dead, tmp_path):
     with simulation(3, tmp_path) as clock:
         world, other = prepared(clock)

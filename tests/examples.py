@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterator
 
 
 def examples(count: int) -> int:
@@ -21,21 +20,20 @@ def some(numbers: range) -> range:
     return numbers[::3] if os.environ.get("VDISK_CI") else numbers
 
 
-T = TypeVar("T")
-
-
-def turn(cases: Sequence[T]) -> Sequence[T]:
-    """All of them for a developer; a third in a build, each day another (tests/tools/pytest.sh):
-    of what takes a whole Ansible each, or is one of many ways through the same code."""
-    day = _day()
-    return cases if day is None else cases[day % 3 :: 3]
+def shares(cases: int) -> int:
+    """Into how many days a build divides a test of so many cases; each is a way through the same
+    code, and a fault of that meets most of them."""
+    if day() is None or cases < 6:
+        return 1
+    return 2 if cases < 12 else 3
 
 
 def each(first: int) -> Iterator[int]:
     """first, first + 1 and so on for a developer; each third in a build, each day another."""
-    day = _day()
-    return itertools.count(first) if day is None else itertools.count(first + day % 3, 3)
+    today = day()
+    return itertools.count(first) if today is None else itertools.count(first + today % 3, 3)
 
 
-def _day() -> int | None:
+def day() -> int | None:
+    """Which day's share a build takes (tests/tools/pytest.sh); None for a developer."""
     return int(os.environ.get("VDISK_DAY", "0")) if os.environ.get("VDISK_CI") else None

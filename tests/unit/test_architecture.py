@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.whole
+
 ENGINE = Path(__file__).parents[2] / "plugins" / "module_utils"
 BELOW = {
     "_device": set(),

@@ -14,11 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.vdisk.lifecycle.tests.examples import turn
-
 ROOT = Path(__file__).parents[3]
 # those that need a vCenter have a place of their own: ../vsphere/test_examples.py
-VSPHERE = {"vmdk_attach", "vmdk_vm_info"}
+VSPHERE = {"vmdk_attach", "vmdk_power_on", "vmdk_vm_info"}
 ALL = {path.stem for path in (ROOT / "plugins" / "modules").glob("vmdk_*.py")}
 MODULES = sorted(ALL - VSPHERE)
 PASSPHRASE = "correct horse battery staple"
@@ -69,7 +67,7 @@ def run(plays, tmp_path, *without):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("module", turn(MODULES))
+@pytest.mark.parametrize("module", MODULES)
 def test_examples_of(module, tmp_path):
     play = {
         "hosts": "localhost",
@@ -95,7 +93,7 @@ def has_managed(module):
     return any(map(is_managed, examples(module)))
 
 
-@pytest.mark.parametrize("module", turn([each for each in MODULES if has_managed(each)]))
+@pytest.mark.parametrize("module", [each for each in MODULES if has_managed(each)])
 def test_managed_examples_of(module, tmp_path, modules, start_vcenter, monkeypatch):
     for name, value in start_vcenter().environment().items():
         monkeypatch.setenv(name, value)

@@ -20,7 +20,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.vdisk.lifecycle.tests.examples import turn
 from ansible_collections.vdisk.lifecycle.tests.integration.modules.seen import Seen
 
 TABLE = yaml.safe_load((Path(__file__).parents[2] / "vddk_equivalents.yml").read_text("utf-8"))
@@ -111,7 +110,7 @@ def guest(modules, room):
     modules.vmdk_clone(src=image, dest=room / "guest.vmdk")
 
 
-@pytest.mark.parametrize("name", turn([name for name in ROWS if name != "-p"]))
+@pytest.mark.parametrize("name", [name for name in ROWS if name != "-p"])
 def test_task(modules, room, digest_of_tree, name):
     run_task(modules, room, digest_of_tree, name)
 

@@ -43,7 +43,7 @@ class CallbackModule(CallbackBase):
         own = os.path.join(constants.DEFAULT_LOCAL_TMP, "ansiballz_cache")
         os.symlink(self._folder, own)
 
-    def v2_playbook_on_stats(self, _stats) -> None:
+    def v2_playbook_on_stats(self, _stats: object) -> None:
         for lock in self._folder.glob("*.lock"):
             bundle, mark = lock.with_suffix(""), lock.with_suffix(".compiled")
             if bundle.exists() and not mark.exists():

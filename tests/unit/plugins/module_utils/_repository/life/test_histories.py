@@ -17,7 +17,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.local import (
     LocalStore,
 )
-from ansible_collections.vdisk.lifecycle.tests.examples import each, turn
+from ansible_collections.vdisk.lifecycle.tests.examples import each
 from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._repository.life import (
     history,
     jobs,
@@ -39,7 +39,7 @@ SEEDS = range(int(FIRST), int(FIRST) + int(COUNT))
 SCRIPT = Path(__file__).parents[6] / "docs" / "restore.py"
 
 
-@pytest.mark.parametrize("seed", turn(SEEDS))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_history(seed, tmp_path):
     with simulation(seed, tmp_path) as clock:
         world = World(MemoryStore(), seed, clock)
@@ -48,7 +48,7 @@ def test_a_history(seed, tmp_path):
             history.live(world, 16, other)
 
 
-@pytest.mark.parametrize("seed", turn(SEEDS))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_writers_and_collectors_at_every_operation_of_each_other(seed, tmp_path):
     with simulation(seed, tmp_path) as clock:
         world = World(MemoryStore(), seed, clock)

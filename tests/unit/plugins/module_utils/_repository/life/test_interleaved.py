@@ -12,7 +12,6 @@ import os
 
 import pytest
 
-from ansible_collections.vdisk.lifecycle.tests.examples import turn
 from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._repository.life import (
     jobs,
 )
@@ -86,7 +85,7 @@ def name_of(value):
     return value.__name__.replace("_", " ")
 
 
-@pytest.mark.parametrize(("first", "second", "for_dead"), turn(CASES), ids=name_of)
+@pytest.mark.parametrize(("first", "second", "for_dead"), CASES, ids=name_of)
 def test_whoever_comes_in_between(first, second, for_dead, tmp_path):
     with simulation(3, tmp_path) as clock:
         world, other = prepared(clock)

@@ -17,7 +17,7 @@ from ansible_collections.vdisk.lifecycle.tests.integration.modules.test_examples
 ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
 
 
-@pytest.mark.parametrize("module", ["vmdk_attach", "vmdk_vm_info"])
+@pytest.mark.parametrize("module", ["vmdk_attach", "vmdk_power_on", "vmdk_vm_info"])
 def test_examples_of(module, trusted, tmp_path):
     book = tmp_path / "play.yml"
     play = {"hosts": "localhost", "gather_facts": False, "tasks": examples(module)}

@@ -23,7 +23,7 @@ from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.vm_backups im
 from ansible_collections.vdisk.lifecycle.tests.simulator.privileges import WANTED
 
 PLAYBOOK = Path(__file__).parents[3] / "playbooks/vsphere_role.yml"
-LISTS = ("backup", "encrypted", "vddk", "restore", "disk")
+LISTS = ("backup", "encrypted", "vddk", "restore", "disk", "patch")
 CHANGES = (  # of a machine, by what is changed
     "Settings", "ChangeTracking", "AddNewDisk", "AddExistingDisk", "RemoveDisk", "EditDevice",
 )  # fmt: skip

@@ -21,6 +21,7 @@ description:
   - A disk in files needs nothing but Python on the host.
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
+  - vdisk.lifecycle.attributes.progress
   - vdisk.lifecycle.options.allow_outside
   - vdisk.lifecycle.vsphere
 options:
@@ -205,6 +206,7 @@ def make_plan(module: VmdkModule) -> Plan:
         metadata={key: str(value) for key, value in params["metadata"].items()},
         force=params["force"],
         access=module.access,
+        progress=module.progress,
     )
     return plan_present(request) if params["state"] == "present" else plan_absent(request)
 

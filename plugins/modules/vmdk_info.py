@@ -19,6 +19,7 @@ description:
     lie in a restore point.
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes.info
+  - vdisk.lifecycle.attributes.progress
   - vdisk.lifecycle.options.repository
   - vdisk.lifecycle.options.repository_secrets
   - vdisk.lifecycle.options.allow_outside
@@ -209,6 +210,7 @@ def make_plan(module: VmdkModule) -> Plan:
             partitions=params["partitions"],
             blocks=params["blocks"],
             with_digest=params["digest"],
+            progress=module.progress,
         )
     return nothing_to_do({}, {"disk": facts})
 

@@ -38,6 +38,7 @@ requirements:
   - C(guestmount) of libguestfs, but only for O(isolation=appliance)
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
+  - vdisk.lifecycle.attributes.progress
   - vdisk.lifecycle.options.repository
   - vdisk.lifecycle.options.repository_secrets
   - vdisk.lifecycle.options.allow_outside
@@ -404,7 +405,7 @@ def make_plan(module: VmdkModule) -> Plan:
         return plan_mounted(job)
     # A diff of what a commit does is the changes.
     ending = transact_job(job, [job.path, *job.disks] if job.path else [])
-    ending = dataclasses.replace(ending, diff=module._diff)
+    ending = dataclasses.replace(ending, diff=module._diff, progress=module.progress)
     return plan_committed(ending) if params["state"] == "committed" else plan_discarded(ending)
 
 

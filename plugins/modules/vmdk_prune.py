@@ -27,6 +27,7 @@ requirements:
   - obstore, for a repository in an object store
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
+  - vdisk.lifecycle.attributes.progress
   - vdisk.lifecycle.options.repository
   - vdisk.lifecycle.options.repository_secrets
 options:
@@ -280,6 +281,7 @@ def make_plan(module: VmdkModule) -> Plan:
         collect=params["collect"],
         grace=parse_age(params["grace"], "grace"),
         compact=params["compact"],
+        progress=module.progress,
     )
     if not 0 <= request.compact <= 90:
         raise InvalidRequest("compact: not a sensible percentage", expected="0 to 90")

@@ -21,6 +21,7 @@ description:
   - Children, and disks that have children, are not resized.
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
+  - vdisk.lifecycle.attributes.progress
   - vdisk.lifecycle.options.allow_outside
   - vdisk.lifecycle.vsphere
 options:
@@ -144,6 +145,7 @@ def make_plan(module: VmdkModule) -> Plan:
         grow=which.lower() not in NO,
         volume=None if which.lower() in (*YES, *NO) else which,
         access=module.access,
+        progress=module.progress,
     )
     return plan_resize(request)
 

@@ -21,6 +21,7 @@ import typing as t
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.vdisk.lifecycle.plugins.plugin_utils.progress_channel import tell
 from ansible_collections.vdisk.lifecycle.plugins.plugin_utils.progress_line import (
     Throttle,
     progress_line,
@@ -60,11 +61,15 @@ class ProgressAction(ActionBase):
     _supports_async = True
     _supports_diff = True
 
+    def takes_long(self) -> bool:
+        """Whether these options ask for something that does."""
+        return True
+
     def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
         """Run the module; a user's own `async:` is passed straight through."""
         variables = task_vars or {}
         result: Result = super().run(tmp, variables)
-        if self._task.async_val or self._task.check_mode:
+        if self._task.async_val or self._task.check_mode or not self.takes_long():
             wrap = bool(self._task.async_val)
             return {**result, **self._execute_module(task_vars=variables, wrap_async=wrap)}
         try:
@@ -119,12 +124,21 @@ class ProgressAction(ActionBase):
             seen = self._look(progress_file, results_file)
             if seen.finished:
                 return
-            if seen.progress and not self._task.no_log and throttle.due(seen.progress):
-                display.display(f"{host}: {progress_line(seen.progress)}")
+            if not self._task.no_log:
+                self._show(host, seen.progress, throttle)
             if seen.alive:
                 give_up = time.monotonic() + GRACE_SECONDS
             time.sleep(pause)
             pause = min(pause * 1.5, POLL_SECONDS)
+
+    def _show(self, host: str, progress: Result, throttle: Throttle) -> None:
+        """A line; only for Ansible's log where a callback has a table of all jobs."""
+        proxy = self._task.delegate_to or host
+        row = {"host": host, "proxy": proxy, "uuid": self._task._uuid, "task": self._task.name}
+        drawn = tell({**progress, **row})
+        if progress and throttle.due(progress):
+            where = host if proxy == host else f"{host} -> {proxy}"
+            display.display(f"{where}: {progress_line(progress)}", log_only=drawn)
 
     def _look(self, progress_file: str, results_file: str) -> _Seen:
         """Both files, and whether the module's process lives, by one command."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 import time
 import typing as t
 
+from .progress_text import plain
+
 QUIET_SECONDS = 2.0  # nothing is said about what is over in a moment
 LINE_SECONDS = 5.0  # then a line at most this often,
 LINE_PERCENT = 5.0  # unless this much more is done
@@ -18,17 +20,17 @@ Facts = dict[str, t.Any]
 def progress_line(facts: Facts) -> str:
     """`web01 scsi0:0  37 %  4.1/11.0 GiB  412 MiB/s  eta 0:17`"""
     done, total, seconds = facts["done"], facts["total"], facts["seconds"]
-    percent = 100 * done // total if total else 100
+    percent = min(100, 100 * done // total) if total else 100
     rate = done / seconds if seconds else 0.0
     scale, unit = _scale(total)
     parts = [
-        str(facts["label"]),
+        plain(str(facts["label"])),
         f"{percent:3d} %",
         f"{done / scale:.1f}/{total / scale:.1f} {unit}",
         f"{rate / 2**20:.0f} MiB/s",
     ]
     if rate and done < total:
-        parts.append(f"eta {_clock((total - done) / rate)}")
+        parts.append(f"eta {clock((total - done) / rate)}")
     return "  ".join(parts)
 
 
@@ -39,7 +41,8 @@ def _scale(size: int) -> tuple[int, str]:
     return 1 << 10, "KiB"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """`0:17`, or `2:16:31`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

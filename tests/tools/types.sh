@@ -10,7 +10,7 @@ cd .venv/collections
 shopt -s globstar nullglob
 plugins=ansible_collections/vdisk/lifecycle/plugins
 files=("$plugins"/module_utils/**/*.py "$plugins"/modules/*.py "$plugins"/plugin_utils/*.py
-  "$plugins"/{action,connection,filter,inventory,lookup}/*.py)
+  "$plugins"/{action,callback,connection,filter,inventory,lookup}/*.py)
 ((${#files[@]})) || exit 0
 # Not through PYTHONPATH: what comes from there counts as installed, and is not checked.
 unset PYTHONPATH

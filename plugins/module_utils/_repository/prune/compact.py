@@ -27,6 +27,7 @@ if t.TYPE_CHECKING:
     import datetime
     from collections.abc import Iterable
 
+    from ..._device.progress import Progress
     from ..access import Access
     from ..format.manifest import PointDisk, RestorePoint
     from ..format.pack import Location
@@ -42,10 +43,12 @@ class Compacted(t.NamedTuple):
 
 
 class Sparse(t.NamedTuple):
-    """`packs` are worth the work; `emptied` are those, and others that only held their maps."""
+    """`packs` are worth the work, to move `live` bytes; `emptied` are those, and others that only
+    held their maps."""
 
     packs: frozenset[bytes] = frozenset()
     emptied: frozenset[bytes] = frozenset()
+    live: int = 0
 
 
 def find_sparse(
@@ -67,7 +70,8 @@ def find_sparse(
         for pack, live in used.live_bytes.items()
         if pack not in avoid.packs | used.fixed and _is_sparse(access, pack, live, percent)
     )
-    return Sparse(packs, packs | used.without_maps_of(packs))
+    live = sum(used.live_bytes[pack] for pack in packs)
+    return Sparse(packs, packs | used.without_maps_of(packs), live)
 
 
 def _is_sparse(access: Access, pack: bytes, live: int, percent: int) -> bool:
@@ -123,7 +127,7 @@ class _Usage:
 
 
 def compact(
-    access: Access, lease: Lease, packs: frozenset[bytes], now: datetime.datetime
+    access: Access, lease: Lease, sparse: Sparse, now: datetime.datetime, progress: Progress
 ) -> Compacted:
     """Empty these packs; the lease makes us a writer whom collections wait for.
 
@@ -131,10 +135,12 @@ def compact(
 
     Raises RepositoryDamaged where a blob is bad: nothing is changed then. DiskInUse, DiskIOError.
     """
+    packs = sparse.packs
     if not packs:
         return Compacted()
     points = read_manifests(access).points
-    repacker = Repacker(access)
+    repacker = Repacker(access, progress)
+    progress.start("compact packs", sparse.live)
     try:
         _move(access, repacker, points, packs)
     except RepositoryDamaged:
@@ -142,6 +148,7 @@ def compact(
         raise
     finally:
         repacker.abort()
+    progress.finish()
     changed = 0
     for point in points:
         moved = _moved(point, repacker)

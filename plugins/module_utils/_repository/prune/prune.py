@@ -11,6 +11,7 @@ import datetime
 import typing as t
 
 from ..._device.errors import DiskError, InvalidRequest
+from ..._device.progress import Silent
 from ..format import times
 from ..format.hold import PREFIX as HOLDS
 from ..read.late import read_point
@@ -25,6 +26,7 @@ from .retention import Rules, Verdict, is_retained, judge
 from .survey import Limits, Survey, survey
 
 if t.TYPE_CHECKING:
+    from ..._device.progress import Progress
     from ..access import Access
     from ..format.manifest import RestorePoint
 
@@ -42,6 +44,7 @@ class PruneRequest:
     collect: bool = True
     grace: int = 24 * 3600
     compact: int = 0
+    progress: Progress = dataclasses.field(default_factory=Silent)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +117,7 @@ class Prune:
                 lease.check()
                 store.delete(key)
             sparse = self._sparse(decision)
-            compacted = compact(self._access, lease, sparse.packs, self._now)
+            compacted = compact(self._access, lease, sparse, self._now, self._request.progress)
             found, locked = None, 0
             if self._request.collect:
                 found = survey(

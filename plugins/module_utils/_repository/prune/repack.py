@@ -11,14 +11,15 @@ from ..format.chunk import Encoded
 from ..format.pack import BlobKind, Location, PackWriter
 
 if t.TYPE_CHECKING:
+    from ..._device.progress import Progress
     from ..access import Access
 
 
 class Repacker:
     """Each blob is proven by its id on the way, so that damage is never copied."""
 
-    def __init__(self, access: Access) -> None:
-        self._access = access
+    def __init__(self, access: Access, progress: Progress) -> None:
+        self._access, self._progress = access, progress
         self._pack: PackWriter | None = None
         self._waiting: list[tuple[Location, Location, tuple[int, int, int]]] = []
         self._moved: dict[Location, Location] = {}
@@ -31,6 +32,7 @@ class Repacker:
         frame = self._access.packs.frame(where)
         self._access.packs.expand(where, frame, largest)
         self._add(kind, where, Encoded(frame, where.raw))
+        self._progress.advance(where.length)
 
     def write(self, kind: BlobKind, old: Location, content: bytes) -> None:
         """A blob that takes the place of another one."""

@@ -36,6 +36,7 @@ def facts(done, total, seconds=10.0, label="web01 scsi0:0"):
             facts(GIB, 8 << 40, 1.0),
             "web01 scsi0:0    0 %  0.0/8.0 TiB  1024 MiB/s  eta 2:16:31",
         ),
+        (facts(GIB, GIB, 0.0, "a\x1b[2J\rb"), "a[2Jb  100 %  1.0/1.0 GiB  0 MiB/s"),
         (facts(0, 0, 0.0), "web01 scsi0:0  100 %  0.0/0.0 KiB  0 MiB/s"),
     ],
 )

@@ -140,6 +140,16 @@ options:
       - The virtual machine that runs the module, for V(hotadd), by name, folder path, uuid or
         moref. If not given, it is looked for by the uuid of this host's firmware.
     type: str
+  disks_from:
+    description:
+      - With O(vm), in place of what the restore point holds of a disk (C(scsi0:0)), the content of
+        a disk of this host, which has the same size. So disks that were worked on outside of the
+        machine, as the role C(patch_window) does, come back to it by the same way as a restore, and
+        with the same care.
+      - A template is taken, too. It is a virtual machine meanwhile, and a template again when it is
+        whole.
+    type: dict
+    default: {}
   disk_type:
     description:
       - The type of O(dest), if it is a VMDK. See M(vdisk.lifecycle.vmdk_create) for what they are;
@@ -394,7 +404,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor.t
 PLACES = ("host", "cluster", "resource_pool", "folder", "datastore")
 MAPS = ("network_map", "datastore_map")
 OF_DISKS = ("disk_type", "delta", "allow_outside")
-OF_MACHINES = (*PLACES, *MAPS, "what", "proxy_vm")
+OF_MACHINES = (*PLACES, *MAPS, "what", "proxy_vm", "disks_from")
 
 
 def make_plan(module: VmdkModule) -> Plan:
@@ -403,6 +413,8 @@ def make_plan(module: VmdkModule) -> Plan:
         refuse(module, OF_MACHINES, "dest")
         return plan_restore(disk_request(module), delta=module.params["delta"])
     refuse(module, OF_DISKS, "vm" if module.params["vm"] else "new_name")
+    if module.params["new_name"]:
+        refuse(module, ("disks_from",), "new_name")
     return plan_restore_vm(machine_request(module))
 
 
@@ -442,6 +454,7 @@ def machine_request(module: VmdkModule) -> RestoreVmRequest:
         proxy_vm=params["proxy_vm"],
         force=params["force"],
         verify=params["verify"],
+        disks_from=params["disks_from"],
         progress=module.progress,
     )
 
@@ -468,6 +481,7 @@ def main() -> None:
                 "default": list(ROADS),
             },
             "proxy_vm": {"type": "str"},
+            "disks_from": {"type": "dict", "default": {}},
             "disk_type": {"type": "str", "choices": [*CREATABLE_TYPES, *MANAGED_TYPES]},
             "delta": {"type": "bool", "default": False},
         },

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import typing as t
 
 from .._device.compare import digest
@@ -16,6 +17,7 @@ from .._transport.datastore import DatastoreDevice
 from .facts import plain_facts
 
 if t.TYPE_CHECKING:
+    from .._device.progress import Progress
     from .access import AnyDisk
     from .plan import Result
 
@@ -24,7 +26,12 @@ _MANY_BLOCKS = 100_000  # runs; more would choke Ansible
 
 
 def inspect(
-    disk: AnyDisk, *, partitions: bool = False, blocks: bool = False, with_digest: bool = False
+    disk: AnyDisk,
+    *,
+    partitions: bool = False,
+    blocks: bool = False,
+    with_digest: bool = False,
+    progress: Progress | None = None,
 ) -> Result:
     """The `disk` value of module results."""
     facts = _facts(disk)
@@ -33,7 +40,7 @@ def inspect(
     if partitions:
         facts["partitions"] = [volume.as_dict() for volume in find_volumes([disk])]
     if with_digest:
-        facts["digest"] = digest(disk)
+        facts["digest"] = digest(disk, progress=progress, label=os.path.basename(disk.name))
         disk.require_unchanged()
     return facts
 

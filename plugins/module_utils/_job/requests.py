@@ -27,6 +27,7 @@ class CreateRequest:
     hw_version: int | None = None
     metadata: dict[str, str] = dataclasses.field(default_factory=dict)
     force: bool = False
+    progress: Progress = dataclasses.field(default_factory=Silent)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +86,7 @@ class ResizeRequest:
     access: Access
     grow: bool = False
     volume: str | None = None
+    progress: Progress = dataclasses.field(default_factory=Silent)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,12 +10,13 @@ import json
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
 
 import pytest
 import yaml
+
+from ansible_collections.vdisk.lifecycle.tests.guests import leftovers as found
 
 # pylint: disable=unused-import
 from ansible_collections.vdisk.lifecycle.tests.guests.fixtures import (  # noqa: F401
@@ -23,8 +24,13 @@ from ansible_collections.vdisk.lifecycle.tests.guests.fixtures import (  # noqa:
     debian_guest,
 )
 
+# modules, in a process of their own
+from ansible_collections.vdisk.lifecycle.tests.integration.modules.conftest import (  # noqa: F401
+    zygote,
+)
+from ansible_collections.vdisk.lifecycle.tests.integration.modules.zygote import MODULES
+
 PLAYBOOK = pathlib.Path(sys.executable).with_name("ansible-playbook")
-ADHOC = PLAYBOOK.with_name("ansible")
 MIB = 1 << 20
 
 
@@ -63,7 +69,7 @@ class Window:
     def run(self, *arguments, code=0, **variables):
         """The results, one for each disk; and what Ansible printed."""
         process = self.start(*arguments, **variables)
-        printed = process.communicate(timeout=300)[0]
+        printed = process.communicate(timeout=600)[0]
         assert process.returncode == code, printed
         report = json.loads((self.folder / "report.json").read_text())
         return report["patch_window"], printed
@@ -71,9 +77,9 @@ class Window:
     def mount(self, **arguments):
         """vmdk_mount on its own."""
         words = {"mount_point": str(self.folder / "own"), **arguments}
-        command = [ADHOC, "localhost", "-m", "vdisk.lifecycle.vmdk_mount", "-a", json.dumps(words)]
         done = subprocess.run(
-            [str(word) for word in command],
+            [sys.executable, "-m", f"{MODULES}.vmdk_mount"],
+            input=json.dumps({"ANSIBLE_MODULE_ARGS": words}),
             check=False,
             capture_output=True,
             text=True,
@@ -89,6 +95,7 @@ class Window:
     def _environment(self):
         own = {"ANSIBLE_ROLES_PATH": str(self.folder / "roles"), "ANSIBLE_FORCE_COLOR": "0"}
         own |= {"VDISK_RUN_DIR": str(self.folder / "run"), "LC_ALL": "C.UTF-8"}
+        own |= {"VDISK_STATE_DIR": str(self.folder / "jobs")}
         return {**os.environ, **own}
 
 
@@ -125,7 +132,7 @@ def small_guest(folder):
     if linked.returncode == 0 and "=>" in linked.stdout:
         pytest.skip("busybox is not static (apt-get install busybox-static)")
 
-    def make(name):
+    def make(name, megabytes=24):
         root = folder / f"{name}.root"
         for part in ("bin", "dev", "etc", "proc", "root", "run", "sys", "tmp", "var/tmp"):
             (root / part).mkdir(parents=True)
@@ -135,7 +142,18 @@ def small_guest(folder):
         (root / "etc/os-release").write_text('ID=small\nNAME="Small"\n')
         (root / "etc/fstab").write_text("LABEL=root / ext4 defaults 0 1\n")
         path = folder / f"{name}.img"
-        command = ["mke2fs", "-q", "-t", "ext4", "-L", "root", "-d", str(root), str(path), "24M"]
+        command = [
+            "mke2fs",
+            "-q",
+            "-t",
+            "ext4",
+            "-L",
+            "root",
+            "-d",
+            str(root),
+            str(path),
+            f"{megabytes}M",
+        ]
         subprocess.run(command, check=True)
         shutil.rmtree(root)
         return path
@@ -165,53 +183,16 @@ def sha256():
     return digest
 
 
-def _daemons(folder):
-    """Processes that serve disks and log below a folder."""
-    found = []
-    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        try:
-            if "(vdisk-mount)" in stat.read_text():
-                log = os.readlink(stat.with_name("fd") / "1")
-                found += [stat.parent.name] * log.startswith(str(folder))
-        except OSError:  # it has ended
-            continue
-    return found
-
-
 @pytest.fixture(scope="module")
 def daemons(folder):
-    return lambda: _daemons(folder)
-
-
-@pytest.fixture(scope="module")
-def leftovers(folder, daemons):
-    def found():
-        table = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
-        mounts = [line for line in table if str(folder) in line]
-        files = pathlib.Path("/sys/block").glob("loop*/loop/backing_file")
-        loops = [text for text in map(_text_of, files) if str(folder) in text]
-        names = ("run/mounts/*", "*.patch-window*", "*.vdisk-transaction", "patch-window-*")
-        kept = [str(path) for name in names for path in folder.glob(name)]
-        return mounts + loops + kept + daemons()
-
-    return found
-
-
-def _text_of(file):
-    try:
-        return file.read_text()
-    except OSError:  # somebody else's, and gone
-        return ""
+    return lambda: found.daemons(folder)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def clean(leftovers):
+def clean(folder):
     """Nothing is left by any window of a file."""
     yield
-    left = leftovers()
-    for line in left:
-        if " - " in line:
-            subprocess.run(["umount", "-l", line.split()[4]], check=False)
-    for pid in filter(str.isdigit, left):
-        os.kill(int(pid), signal.SIGKILL)
+    names = ("run/mounts/*", "*.patch-window*", "*.vdisk-transaction", "patch-window-*", "work/*")
+    left = found.leftovers(folder, *names)
+    found.remove(left)
     assert left == []

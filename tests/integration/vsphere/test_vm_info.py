@@ -112,6 +112,12 @@ def test_without_disks_and_tags(modules, trusted):
     assert not any("rest" in method.lower() for method in trusted.calls())
 
 
+def test_an_empty_variable_says_nothing(modules, web01, monkeypatch):
+    for name in ("DATACENTER", "PROXY_HOST", "PROXY_PORT"):
+        monkeypatch.setenv(f"VMWARE_{name}", "")
+    assert only(modules.vmdk_vm_info(name="web01"))
+
+
 def test_an_independent_disk_is_unprotected(modules, web01):
     change(web01, deviceChange=[edit(disks_of(web01)[1], diskMode="independent_persistent")])
     first, second = only(modules.vmdk_vm_info(name="web01"))["disks"]

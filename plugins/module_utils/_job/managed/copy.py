@@ -64,7 +64,7 @@ def _plan(request: CopyRequest, disk: ManagedDisk, facts: Result) -> Plan:
             own = describe_managed(source)
         else:
             own = {"size": source.size, **recorded_facts(source), **facts}
-        if is_point(source):
+        if _is_the_same(source, disk):
             own["uuid"] = _recorded_uuid(own)
         size = -(-source.size // KIB) * KIB
         disk_type = request.disk_type or _own_type(own)
@@ -90,6 +90,11 @@ def _plan(request: CopyRequest, disk: ManagedDisk, facts: Result) -> Plan:
 def _refuse_itself(source: AnyDisk, disk: ManagedDisk) -> None:
     if isinstance(source, DatastoreDevice) and source.place == disk.place:
         raise InvalidRequest("is the source itself", path=str(disk.place))
+
+
+def _is_the_same(source: AnyDisk, disk: ManagedDisk) -> bool:
+    """A clone is another disk; a restored one, or that of a machine with new content, the same."""
+    return is_point(source) or disk.owner is not None
 
 
 def _own_type(own: Result) -> str:
@@ -202,7 +207,7 @@ def _upload(
     if sent != site.new:
         site.copy(sent, site.new, disk_type, adapter_of(own))
         site.delete(sent)
-    if is_point(source) and own["uuid"]:  # a clone is another disk, a restored one the same
+    if _is_the_same(source, site.disk) and own["uuid"]:
         site.set_uuid(site.new, own["uuid"])
     return done
 

@@ -16,7 +16,17 @@ from .checks import ADAPTERS, check_growth, check_type, refuse_keys
 from .describe import COUNTS_AS_THICK, EAGER, THICK, THIN, extent_path, with_new_uuid
 from .first_class import plan_first_class_absent, plan_first_class_present
 from .replace import replace
-from .work import ManagedDisk, look, refuse_child, refuse_used, refuse_used_leftovers, settled, told
+from .work import (
+    ManagedDisk,
+    label_of,
+    look,
+    percentages,
+    refuse_child,
+    refuse_used,
+    refuse_used_leftovers,
+    settled,
+    told,
+)
 
 if t.TYPE_CHECKING:
     from ..plan import Result
@@ -62,7 +72,9 @@ def _new(request: CreateRequest, disk: ManagedDisk) -> Plan:
     uuid = _wanted_uuid(request)
 
     def make(site: Site) -> None:
-        site.create(site.new, size, disk_type, request.adapter_type or "lsilogic")
+        hears = percentages(request.progress, label_of(disk.place), size)
+        site.create(site.new, size, disk_type, request.adapter_type or "lsilogic", hears)
+        request.progress.finish()
         if uuid is not None:
             site.set_uuid(site.new, uuid)
         if disk_type == EAGER:
@@ -96,11 +108,12 @@ def _existing(request: CreateRequest, disk: ManagedDisk) -> Plan:
     warned = told(warnings)
 
     def apply() -> Result:
-        disks = VirtualDisks(disk.session)
         if uuid is not None:
-            disks.set_uuid(disk.place, uuid)
+            VirtualDisks(disk.session).set_uuid(disk.place, uuid)
         if size is not None:
-            disks.extend(disk.place, size, eager_zero=eager)
+            hears = percentages(request.progress, label_of(disk.place), size)
+            VirtualDisks(disk.session, hears).extend(disk.place, size, eager_zero=eager)
+            request.progress.finish()
         return {"disk": disk.describe(), **warned}
 
     return Plan(before=before, after=after, result={"disk": after, **warned}, apply=apply)

@@ -14,7 +14,15 @@ from ..plan import Plan, nothing_to_do
 from .checks import check_growth
 from .describe import EAGER
 from .first_class import plan_first_class_resize
-from .work import ManagedDisk, refuse_child, refuse_used, require, settled
+from .work import (
+    ManagedDisk,
+    label_of,
+    percentages,
+    refuse_child,
+    refuse_used,
+    require,
+    settled,
+)
 
 if t.TYPE_CHECKING:
     from ..plan import Result
@@ -48,7 +56,9 @@ def _plan(request: ResizeRequest, disk: ManagedDisk) -> Plan:
 
     def apply() -> Result:
         eager = before["disk_type"] == EAGER
-        VirtualDisks(disk.session).extend(disk.place, size, eager_zero=eager)
+        hears = percentages(request.progress, label_of(disk.place), size)
+        VirtualDisks(disk.session, hears).extend(disk.place, size, eager_zero=eager)
+        request.progress.finish()
         return {"disk": disk.describe()}
 
     return Plan(before={"size": before["size"]}, after={"size": size}, result=result, apply=apply)

@@ -60,9 +60,16 @@ class Site:
         self.warnings: list[str] = []
         self._made: dict[str, Identity | None] = {}
 
-    def create(self, place: Place, size: int, disk_type: str, adapter_type: str) -> None:
+    def create(
+        self,
+        place: Place,
+        size: int,
+        disk_type: str,
+        adapter_type: str,
+        hears: Callable[[int], None] | None = None,
+    ) -> None:
         """An empty disk of `size` bytes."""
-        self._disks().create(place, size, disk_type, adapter_type)
+        VirtualDisks(self.disk.session, hears).create(place, size, disk_type, adapter_type)
         self._claim(place)
 
     def copy(

@@ -48,9 +48,8 @@ def fill_attached(scene: Scene, journal: Journal, pair: Pair) -> Result:
         if is_empty(point):
             return _sent_nothing(point, "hotadd")
         with attached(scene, journal, pair) as device:
-            done = copy(
-                point, device, target_is_zero=True, progress=request.progress, label=pair.slot
-            )
+            label = scene.label(pair.slot)
+            done = copy(point, device, target_is_zero=True, progress=request.progress, label=label)
             device.flush()
             if request.verify:
                 verify(point, device, pair.path)

@@ -51,7 +51,7 @@ def require_still(scene: Scene, machine: Machine) -> None:
     """Raises DiskInUse, VSphereFault, UnsupportedDisk."""
     require_off(machine)
     facts = properties(scene.session, machine.ref, ("config.template",))
-    if facts.get("config.template"):
+    if facts.get("config.template") and not scene.request.disks_from:
         raise UnsupportedDisk(
             "is a template",
             path=machine.name,

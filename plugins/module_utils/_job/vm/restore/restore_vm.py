@@ -16,6 +16,7 @@ from ...._vsphere.snapshots.unfinished import mark_of
 from .restore_in_place import is_recorded, not_recorded, plan_in_place
 from .restore_new import plan_new
 from .scene import CONFIGURATION, DISKS, open_scene
+from .template import is_template_in_place, plan_template_in_place
 
 if t.TYPE_CHECKING:
     from ...plan import Plan
@@ -33,14 +34,19 @@ def plan_restore_vm(request: RestoreVmRequest) -> Plan:
     try:
         machine = look_at(scene.session, find_vm(scene.session, text))
     except ObjectNotFound:
-        if _NO_NAME.fullmatch(text):  # nobody calls a new machine so
+        if _NO_NAME.fullmatch(text) or request.disks_from:  # nobody calls a new machine so
             raise
         return _new(scene, text)
     mark = mark_of(machine.facts.get("config.extraConfig"))
     if mark is not None and mark.made:  # by a restore that was killed, or is at work
         return _new(scene, plain(machine.name))
     if is_recorded(scene, machine):
-        return plan_in_place(scene, machine)
+        in_place = plan_in_place
+        if is_template_in_place(scene, machine):
+            in_place = plan_template_in_place
+        return in_place(scene, machine)
+    if request.disks_from:
+        raise not_recorded(scene, machine)
     if scene.only or request.what == DISKS:
         raise not_recorded(scene, machine)
     return _new(scene, plain(machine.name))  # made by an earlier run with other ids, or a stranger

@@ -24,13 +24,15 @@ from ..document import NAME, read_document
 from .placing import AUTO, Wanted
 
 if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ...._device.progress import Progress
     from ...._repository.format.manifest import PointDisk, RestorePoint
     from ...._repository.read.reader import PointDevice
     from ...._vsphere.connection.session import Session
     from ...._vsphere.vmconfig.compare import Difference
     from ...._vsphere.vmconfig.placement import Placement
-    from ...access import Access
+    from ...access import Access, AnyDisk
     from ...plan import Result
     from ..document import VmDocument
 
@@ -53,6 +55,8 @@ class RestoreVmRequest:
     proxy_vm: str | None = None
     force: bool = False
     verify: bool = False
+    # {name of a disk of the point: a disk of this host, whose content is meant in its place}
+    disks_from: Mapping[str, str] = dataclasses.field(default_factory=dict)
     progress: Progress = dataclasses.field(default_factory=Silent)
 
 
@@ -84,12 +88,25 @@ class Scene:
         }
         return {slot: size for slot, size in sizes.items() if slot not in held}
 
+    def label(self, slot: str) -> str:
+        """How progress calls a disk."""
+        name = self.request.new_name or self.request.vm or self.point.source_name
+        return f"{name} {slot}"
+
+    def content(self, disk: PointDisk) -> AnyDisk:
+        """What a disk shall have, in place: that of the point, or of a disk of this host."""
+        if disk.name in self.request.disks_from:
+            return self.request.access.open(self.request.disks_from[disk.name])
+        return self.open(disk)
+
     def open(self, disk: PointDisk) -> PointDevice:
         """The content of a disk of the point."""
         return self.request.access.open_repository().open_disk(self.point, disk.name)
 
     def reference(self, disk: PointDisk) -> str:
         """What will always mean this disk, as `latest` does not."""
+        if disk.name in self.request.disks_from:
+            return self.request.disks_from[disk.name]
         return f"{self.point.source_id}@{self.point.id}#{disk.name}"
 
     @functools.cached_property
@@ -141,6 +158,7 @@ def open_scene(request: RestoreVmRequest) -> Scene:
             "the configuration of a machine is not restored as one of its disks",
             hint="Leave out #configuration, and say what: configuration.",
         )
+    _check_disks_from(request, point)
     has_document = any(disk.is_configuration for disk in point.disks)
     return Scene(
         request=request,
@@ -150,3 +168,23 @@ def open_scene(request: RestoreVmRequest) -> Scene:
         only=name is not None,
         document=read_document(repository, point) if has_document else None,
     )
+
+
+def _check_disks_from(request: RestoreVmRequest, point: RestorePoint) -> None:
+    """Raises InvalidRequest for a disk that is not in the point, or of another size."""
+    sizes = {disk.name: disk.size for disk in point.real_disks}
+    for name, path in request.disks_from.items():
+        if name not in sizes:
+            raise InvalidRequest(
+                f"disks_from names the disk {name}, and the restore point has none of that name",
+                path=point.repository,
+                found=", ".join(sizes),
+            )
+        with request.access.open(path) as disk:
+            if disk.size != sizes[name]:
+                raise InvalidRequest(
+                    f"disks_from has a disk of another size for {name}",
+                    path=path,
+                    found=f"{disk.size} bytes",
+                    expected=f"{sizes[name]} bytes",
+                )

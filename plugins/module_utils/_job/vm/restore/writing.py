@@ -27,6 +27,8 @@ from ...._device.errors import (
 )
 from ...._device.slice import SliceDevice
 from ...._repository.read.delta import restore_differences
+from ...facts import is_point
+from .differing import write_differences
 from .results import explained
 from .swapping import Swap
 
@@ -34,7 +36,6 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ...._device.device import BlockDevice
-    from ...._repository.read.reader import PointDevice
     from ...._vsphere.machine.machine import Machine
     from ...._vsphere.snapshots.journal import Journal
     from ...plan import Result
@@ -115,9 +116,13 @@ class Writer:
     def _attached(self, pair: Pair, journal: Journal) -> Result:
         request = self._scene.request
         opened = attached(self._scene, journal, pair)
-        with opened as device, self._scene.open(pair.point) as point:
+        with opened as device, self._scene.content(pair.point) as point:
             self.has_written = True
-            done = restore_differences(point, device, progress=request.progress, label=pair.slot)
+            if is_point(point):
+                label = self._scene.label(pair.slot)
+                done = restore_differences(point, device, progress=request.progress, label=label)
+            else:
+                done = write_differences(point, device, request.progress, pair.slot)
             if request.verify:
                 verify(point, device, pair.path)
         named = dataclasses.replace(done, transport="hotadd", transport_reason=_ATTACHED)
@@ -163,7 +168,7 @@ def attached(scene: Scene, journal: Journal, pair: Pair) -> Iterator[BlockDevice
         hot_add.close()
 
 
-def verify(point: PointDevice, device: BlockDevice, path: str) -> None:
+def verify(point: BlockDevice, device: BlockDevice, path: str) -> None:
     """Raises DigestMismatch."""
     offset = compare(point, SliceDevice(device, 0, point.size))
     if offset is not None:

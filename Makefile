@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 ARGS ?=
 SECONDS ?= 50
 
-.PHONY: help env demo test lint format unit integration sanity molecule simulator fuzz bench bench-repository docs build lock clean distclean
+.PHONY: help env demo test lint format unit integration sanity molecule simulator window fuzz bench bench-repository docs build lock clean distclean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ molecule: env ## The scenarios of extensions/molecule, on this machine
 
 simulator: env ## A vCenter to try things on: prints one JSON line, runs until Ctrl-C
 	@python tests/simulator $(ARGS) </dev/null
+
+window: env ## Two nights of backups of 60 simulated machines (make integration: of nine)
+	@VDISK_WINDOW_MACHINES=60 tests/tools/bundled.sh python -m pytest tests/integration/window -p no:xdist $(ARGS) </dev/null
 
 fuzz: env ## Hostile disks for five minutes (SECONDS=60: so long for each of six targets)
 	@tests/tools/fuzz.sh $(SECONDS) $(ARGS) </dev/null

@@ -58,7 +58,9 @@ options:
     type: str
     required: true
   deadline:
-    description: When all has to be over.
+    description:
+      - When all has to be over, as V(2026-11-24T05:00:00Z). V(05:00) is the next one after O(start)
+        in its zone, and V(7h) is so much after it.
     type: str
     required: true
   limits:
@@ -167,24 +169,24 @@ plan:
       type: list
       elements: dict
       contains:
-        name:
+        name: &name
           description: The virtual machine.
           type: str
           sample: db01
-        moref:
+        moref: &moref
           description: Its id in the vCenter.
           type: str
           sample: vm-43
-        host:
+        host: &host
           description: The ESXi host it is on.
           type: str
           sample: esx01.example.com
-        datastores:
+        datastores: &datastores
           description: Where its disks are.
           type: list
           elements: str
           sample: [fast]
-        proxies:
+        proxies: &proxies
           description: Who could make the backup.
           type: list
           elements: str
@@ -201,7 +203,7 @@ plan:
           description: When it is expected to end.
           type: str
           sample: "2026-11-23T23:46:40Z"
-        seconds:
+        seconds: &seconds
           description: How long it is expected to take.
           type: int
           sample: 6400
@@ -209,12 +211,12 @@ plan:
           description: What that is based on.
           type: str
           sample: the size of its disks
-        age:
+        age: &age
           description: How many seconds old its newest restore point is at the start of the window.
             V(null) if it has none.
           type: int
           sample: 172800
-        overdue:
+        overdue: &overdue
           description: Whether that is older than it may be.
           type: bool
           sample: true
@@ -223,22 +225,14 @@ plan:
       type: list
       elements: dict
       contains:
-        name:
-          description: The virtual machine.
-          type: str
-          sample: archive01
-        moref:
-          description: Its id in the vCenter.
-          type: str
-          sample: vm-44
-        host:
-          description: The ESXi host it is on.
-          type: str
-          sample: esx02.example.com
-        seconds:
-          description: How long it is expected to take.
-          type: int
-          sample: 33000
+        name: *name
+        moref: *moref
+        host: *host
+        datastores: *datastores
+        proxies: *proxies
+        seconds: *seconds
+        age: *age
+        overdue: *overdue
         reason:
           description: Why it has no place.
           type: str
@@ -251,14 +245,6 @@ plan:
           description: How many windows in a row had no room for it, with this one.
           type: int
           sample: 1
-        age:
-          description: As in RV(plan.slots[].age).
-          type: int
-          sample: 90000
-        overdue:
-          description: As in RV(plan.slots[].overdue).
-          type: bool
-          sample: true
     end:
       description: When the last backup is expected to end. V(null) if there is none.
       type: str
@@ -278,7 +264,10 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.window.model 
     Limits,
     Window,
 )
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.window.times import parse_time
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.window.times import (
+    parse_deadline,
+    parse_time,
+)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.window.wish import (
     Proxy,
     WindowWish,
@@ -315,7 +304,8 @@ def make_plan(module: VmdkModule) -> Plan:
             for each in params["proxies"]
         ],
         window=Window(
-            parse_time(params["start"], "start"), parse_time(params["deadline"], "deadline")
+            parse_time(params["start"], "start"),
+            parse_deadline(params["deadline"], params["start"]),
         ),
         limits=Limits(**{**params["limits"], **differing}),
         rpo=parse_age(params["rpo"], "rpo"),

@@ -25,7 +25,8 @@ attributes:
   idempotent:
     support: partial
     details:
-      - O(state=opened) is. Taking and returning a turn change the log each time.
+      - O(state=opened) is. Taking and returning a turn change the log each time, unless there is no
+        turn to take.
 options:
   log:
     description: The log, a file on this host. Each window has its own.
@@ -35,7 +36,8 @@ options:
     description:
       - V(opened) begins a window with O(plan). If it is open already, with the same plan, it goes
         on; what was begun in it counts as lost then, so open it before its proxies begin.
-      - V(taken) gives O(proxy) its next turn.
+      - V(taken) gives O(proxy) its next turn. With O(vm) it first takes that turn back, as
+        V(returned) does.
       - V(returned) says how the turn with O(vm) went.
     type: str
     choices:
@@ -54,7 +56,8 @@ options:
     type: str
   outcome:
     description:
-      - How it went. C(ok) says whether it is done. What else is in it is kept in the log, for the
+      - How it went. C(ok) says whether it is done. C(gone) says that the proxy cannot be reached
+        any more, and that who asks is to end. What else is in it is kept in the log, for the
         report.
     type: dict
     default: {}
@@ -149,7 +152,12 @@ def make_plan(module: VmdkModule) -> Plan:
         return {}
 
     def taken() -> Result:
-        return {**take(log, proxy, params["tries"], params["wait"])}
+        if params["vm"] is not None:
+            returned()
+        if params["outcome"].get("gone"):
+            return {"turn": None, "over": True}
+        found = take(log, proxy, params["tries"], params["wait"])
+        return {"changed": found["turn"] is not None or params["vm"] is not None, **found}
 
     def returned() -> Result:
         give_back(log, proxy, params["vm"], time.time(), params["outcome"])

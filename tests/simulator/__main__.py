@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A simulated vCenter: prints one line of JSON when it is ready, and runs until interrupted.
 
-python tests/simulator [--vms N] [--storage vmfs|nfs|vsan] [--page 2000] [--port N]
+python tests/simulator [--vms N] [--clusters N] [--storage vmfs|nfs|vsan] [--page 2000]
+                       [--port N]
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ def main() -> int:
     if options.with_parent:
         threading.Thread(target=_wait_for_parent, args=(ended,), daemon=True).start()
     modes = {} if options.page is None else {"page": options.page}
+    chosen = (options.vms, options.storage, options.port, options.clusters)
     try:
-        with running(options.vms, options.storage, options.port, **modes) as (_other, description):
+        with running(*chosen, **modes) as (_other, description):
             print(json.dumps(description), flush=True)
             ended.wait()
     except CannotBeHad as reason:
@@ -53,6 +55,7 @@ def _wait_for_parent(ended: threading.Event) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="simulator", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--vms", type=int, default=5, help="virtual machines; 10000 take a while")
+    parser.add_argument("--clusters", type=int, default=1, help="clusters, three hosts in each")
     parser.add_argument("--storage", choices=("vmfs", "nfs", "vsan"), default="vmfs")
     parser.add_argument(
         "--page", type=int, help="changed areas in one reply of QueryChangedDiskAreas"

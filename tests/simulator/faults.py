@@ -34,6 +34,7 @@ class Rule:
     drop: bool | str = False  # True: nothing is done; "after": done, but the answer is lost
     expire_session: bool = False
     except_methods: list[str] = dataclasses.field(default_factory=list)  # for patterns
+    of: list[str] = dataclasses.field(default_factory=list)  # calls on these objects only: vm-42
     seen: int = 0
     fired: int = 0
 
@@ -43,9 +44,11 @@ class Rule:
         if self.drop not in (True, False, "after"):
             raise ValueError(f'drop is true or "after", not {self.drop!r}')
 
-    def concerns(self, method: str) -> bool:
+    def concerns(self, method: str, id: str) -> bool:
         """Whether to fire now; counts."""
         if method in self.except_methods or not fnmatch.fnmatchcase(method, self.method):
+            return False
+        if self.of and id not in self.of:
             return False
         self.seen += 1
         due = self.seen >= self.nth and (not self.times or self.seen < self.nth + self.times)
@@ -90,10 +93,10 @@ class Rules:
         with self._lock:
             self._rules.clear()
 
-    def due(self, method: str) -> list[Rule]:
+    def due(self, method: str, id: str = "") -> list[Rule]:
         """Those that fire at this call; waits out their delays first."""
         with self._lock:
-            due = [rule for rule in self._rules if rule.concerns(method)]
+            due = [rule for rule in self._rules if rule.concerns(method, id)]
         for rule in due:
             time.sleep(rule.delay)
         return due

@@ -28,7 +28,7 @@ from .world import World, machines
 
 @contextlib.contextmanager
 def running(
-    vms: int = 5, storage: str = "vmfs", port: int = 0, **modes: Any
+    vms: int = 5, storage: str = "vmfs", port: int = 0, clusters: int = 1, **modes: Any
 ) -> Iterator[tuple[Simulator, dict[str, Any]]]:
     """The simulator, and what a client has to know of it (docs/simulator.md)."""
     program = str(build.vcsim())
@@ -37,7 +37,7 @@ def running(
         home = tempfile.mkdtemp(prefix="vdisk-simulator-", dir=quick_place())
         stack.callback(shutil.rmtree, home, ignore_errors=True)
         modes = {"storage": storage, **modes}
-        world = World(home, machines(vms), storage, modes=modes)
+        world = World(home, machines(vms, clusters), storage, clusters=clusters, modes=modes)
         address = stack.enter_context(_vcsim(program, world))
         upstream = Upstream(address, world.username, world.password)
         [datacenter] = upstream.all("Datacenter", "name")

@@ -66,7 +66,7 @@ class Simulator:
             return fault_reply(call.path, Fault("SystemError", f"simulator: {error!r}"))
 
     def _answer(self, call: Call) -> Reply:
-        due = self.rules.due(call.method)
+        due = self.rules.due(call.method, call.id)
         if any(rule.expire_session for rule in due):
             self.sessions.expire(call.session)
         self.sessions.check(call)

@@ -31,6 +31,7 @@ class Machine:
     template: bool = False
     tags: tuple[str, ...] = ()
     owner: str = ""
+    storage: str = ""  # another one than that of the world
 
 
 MACHINES = (
@@ -47,7 +48,8 @@ class World:
     home: str  # removed when the simulator ends
     machines: list[Machine]
     storage: str = "vmfs"  # where the disks of machines lie
-    hosts: int = 3
+    hosts: int = 3  # in each cluster
+    clusters: int = 1
     modes: dict[str, Any] = dataclasses.field(default_factory=dict)
     username: str = "administrator@vsphere.local"
     password: str = "Not-the-default-1!"
@@ -65,9 +67,9 @@ class World:
 
     def directory(self, machine: Machine) -> str:
         """`[datastore] directory/`: vSAN names them by an id."""
-        vsan = self.storage == "vsan"
-        name = str(uuid.uuid5(_IDS, machine.name)) if vsan else machine.name
-        return f"[{DATASTORES[self.storage]}] {name}/"
+        storage = machine.storage or self.storage
+        name = str(uuid.uuid5(_IDS, machine.name)) if storage == "vsan" else machine.name
+        return f"[{DATASTORES[storage]}] {name}/"
 
     def disks(self, machine: Machine) -> list[dict[str, Any]]:
         """In the order of their keys: 2000, 2001, …"""
@@ -89,7 +91,7 @@ class World:
         return {
             "Username": self.username,
             "Password": self.password,
-            "Clusters": 1,
+            "Clusters": self.clusters,
             "Hosts": self.hosts,
             "Datastores": [
                 {"Name": name, "Kind": kind, "Path": os.path.join(self.datastore_dir, name)}
@@ -112,8 +114,11 @@ class World:
         }
 
 
-def machines(count: int) -> list[Machine]:
-    """As many as asked for; every tenth of the many is gold."""
+def machines(count: int, clusters: int = 1) -> list[Machine]:
+    """As many as asked for; every tenth of the many is gold. Of several clusters, each has as many
+    of them, of three sizes, and each fourth is on NFS."""
+    if clusters > 1:
+        return [*MACHINES[:count], *(_spread(n, clusters) for n in range(len(MACHINES), count))]
     many = [
         Machine(
             f"many{n:05}",
@@ -125,6 +130,17 @@ def machines(count: int) -> list[Machine]:
         for n in range(len(MACHINES), count)
     ]
     return [*MACHINES[:count], *many]
+
+
+def _spread(n: int, clusters: int) -> Machine:
+    return Machine(
+        f"many{n:05}",
+        (8 << n % 3,),
+        "many",
+        f"DC0_C{n % clusters}",
+        tags=("silver",),
+        storage="" if n % 4 else "nfs",
+    )
 
 
 def disk_uuid(name: str, n: int) -> str:

@@ -11,14 +11,14 @@ import typing as t
 
 from ..._device.errors import InvalidRequest
 from .log import Log
-from .turns import END, LOST, OPEN, START, Course
+from .turns import AGAIN, END, LOST, OPEN, START, Course
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
 
     Row = dict[str, t.Any]
 
-_PAUSE = 0.5  # seconds between two looks at the log
+_PAUSE, _LONGEST = 0.5, 5.0  # seconds between two looks at the log, in the beginning and later
 
 
 def is_open(path: str, plan: Row) -> bool:
@@ -27,7 +27,7 @@ def is_open(path: str, plan: Row) -> bool:
         return False
     with Log(path).locked() as log:
         events = log.events()
-        return bool(events) and not _course(path, events, plan).running
+        return bool(events) and not _is_broken(_course(path, events, plan))
 
 
 def open_window(path: str, plan: Row, now: float) -> None:
@@ -38,8 +38,16 @@ def open_window(path: str, plan: Row, now: float) -> None:
         if not events:
             log.append({"event": OPEN, "at": now, "plan": plan})
             return
-        for moref, proxy in _course(path, events, plan).running.items():
+        course = _course(path, events, plan)
+        for moref, proxy in course.running.items():
             log.append({"event": LOST, "at": now, "moref": moref, "proxy": proxy})
+        if _is_broken(course):
+            log.append({"event": AGAIN, "at": now})
+
+
+def _is_broken(course: Course) -> bool:
+    """Something in it ended without a word, or a proxy was given up."""
+    return bool(course.running or course.gone)
 
 
 def _course(path: str, events: list[Row], plan: Row) -> Course:
@@ -59,7 +67,7 @@ def take(
     sleep: Callable[[float], None] = time.sleep,
 ) -> Row:
     """`turn` to begin now, or None; then `over` says whether it is any use to ask again."""
-    end = clock() + patience
+    end, pause = clock() + patience, _PAUSE
     while True:
         with Log(path).locked() as log:
             course, now = Course(log.events()), clock()
@@ -71,7 +79,8 @@ def take(
             over = course.is_over(proxy, now, most_tries)
         if over or now >= end:
             return {"turn": None, "over": over}
-        sleep(min(_PAUSE, end - now))
+        sleep(min(pause, end - now))
+        pause = min(pause * 1.5, _LONGEST)
 
 
 def give_back(path: str, proxy: str, moref: str, now: float, outcome: Row) -> None:

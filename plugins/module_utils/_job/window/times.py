@@ -9,6 +9,10 @@ import datetime
 import re
 
 from ..._device.errors import InvalidRequest
+from ..._device.units import parse_age
+
+_CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
+_AGE = re.compile(r"\d+[a-zA-Z]")
 
 
 def to_text(time: float) -> str:
@@ -18,6 +22,22 @@ def to_text(time: float) -> str:
 
 def parse_time(text: str, option: str) -> float:
     """Seconds since the epoch of `2026-11-23T22:00:00Z`. Raises InvalidRequest."""
+    return _moment(text, option).timestamp()
+
+
+def parse_deadline(text: str, start: str) -> float:
+    """As parse_time; and `05:00`, which is the next one after `start`, in its zone, and `7h` after
+    it. Raises InvalidRequest."""
+    begin = _moment(start, "start")
+    if clock := _CLOCK.fullmatch(text.strip()):
+        end = begin.replace(hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0)
+        return (end if end > begin else end + datetime.timedelta(days=1)).timestamp()
+    if _AGE.fullmatch(text.strip()):
+        return begin.timestamp() + parse_age(text, "deadline")
+    return parse_time(text, "deadline")
+
+
+def _moment(text: str, option: str) -> datetime.datetime:
     try:
         time = datetime.datetime.fromisoformat(re.sub("Z$", "+00:00", text.strip()))
     except ValueError:
@@ -25,4 +45,4 @@ def parse_time(text: str, option: str) -> float:
     if time is None or time.tzinfo is None:
         hint = "Write date, time and zone: 2026-11-23T22:00:00Z or 2026-11-23T22:00:00+01:00."
         raise InvalidRequest(f"{option}: {text!r} is not a time", hint=hint)
-    return time.timestamp()
+    return time

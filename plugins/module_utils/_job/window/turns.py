@@ -23,7 +23,7 @@ if t.TYPE_CHECKING:
 
     Row = dict[str, t.Any]
 
-OPEN, START, END, LOST = "open", "start", "end", "lost"
+OPEN, START, END, LOST, AGAIN = "open", "start", "end", "lost", "again"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Course:
         self.running: dict[str, str] = {}  # moref → proxy
         self.failed: dict[str, list[str]] = {}  # moref → proxies, of each try
         self.done: set[str] = set()
+        self.gone: dict[str, int] = {}  # proxy → streams of it that could not reach it any more
         for event in events:
             self._apply(event)
 
@@ -61,6 +62,10 @@ class Course:
                 self.done.add(moref)
             else:
                 self.failed.setdefault(moref, []).append(proxy)
+            if event.get("gone"):
+                self.gone[proxy] = self.gone.get(proxy, 0) + 1
+        elif kind == AGAIN:
+            self.gone.clear()
 
     def turn(self, proxy: str, now: float, most_tries: int) -> Turn | None:
         """What this proxy is to begin now; None where it has to wait, or is done."""
@@ -92,7 +97,12 @@ class Course:
                 yield machine
 
     def _prefers_another(self, machine: Row, proxy: str, tries: list[str]) -> bool:
-        return proxy in tries and any(other not in tries for other in machine["proxies"])
+        return proxy in tries and any(
+            other not in tries and self._is_there(other) for other in machine["proxies"]
+        )
+
+    def _is_there(self, proxy: str) -> bool:
+        return self.gone.get(proxy, 0) < int(self.plan["limits"]["proxies"].get(proxy, 0))
 
     def _fits(self, machine: Row) -> bool:
         rows = self._rows()

@@ -1,0 +1,37 @@
+# Copyright (c) 2026 the vdisk.lifecycle authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Times of windows as users write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import InvalidRequest
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.window.times import (
+    parse_deadline,
+    to_text,
+)
+
+
+@pytest.mark.parametrize(
+    ("start", "deadline", "then"),
+    [
+        ("2026-11-23T22:00:00+01:00", "05:00", "2026-11-24T04:00:00Z"),
+        ("2026-11-23T22:00:00Z", "22:30", "2026-11-23T22:30:00Z"),
+        ("2026-11-23T22:00:00Z", "22:00", "2026-11-24T22:00:00Z"),
+        ("2026-12-31T23:59:59Z", "5:00", "2027-01-01T05:00:00Z"),
+        ("2026-11-23T22:00:00Z", "7h", "2026-11-24T05:00:00Z"),
+        ("2026-11-23T22:00:00+01:00", "90m", "2026-11-23T22:30:00Z"),
+        ("2026-11-23T22:00:00Z", "2026-11-24T05:00:00+01:00", "2026-11-24T04:00:00Z"),
+    ],
+)
+def test_a_deadline(start, deadline, then):
+    assert to_text(parse_deadline(deadline, start)) == then
+
+
+@pytest.mark.parametrize(
+    "text", ["", "24:00", "5", "05:60", "7x", "tomorrow", "2026-11-24T05:00:00"]
+)
+def test_what_is_none(text):
+    with pytest.raises(InvalidRequest, match="deadline"):
+        parse_deadline(text, "2026-11-23T22:00:00Z")

@@ -21,17 +21,32 @@ settings.load_profile("ci" if os.environ.get("VDISK_CI") else "vdisk")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of a test of many cases, a build takes today's share, if it is not marked `whole`."""
-    names = [item.nodeid.partition("[")[0] for item in items]
-    cases, seen = collections.Counter(names), collections.Counter[str]()
+    """What a build takes: today's share of a test of many cases, unless it is marked `whole`, and
+    today's one of those tests of a file that are marked `one_a_day`."""
+    number = day()
+    if number is None:
+        return
+    groups = [_group_of(item) for item in items]
+    sizes, seen = collections.Counter(groups), collections.Counter[str]()
     taken, left = [], []
-    for name, item in zip(names, items, strict=True):
-        parts = 1 if item.get_closest_marker("whole") else shares(cases[name])
-        today = (seen[name] + (day() or 0)) % parts == 0
+    for group, item in zip(groups, items, strict=True):
+        today = (seen[group] + number) % _days_of(item, sizes[group]) == 0
         (taken if today else left).append(item)
-        seen[name] += 1
+        seen[group] += 1
     items[:] = taken
     config.hook.pytest_deselected(items=left)
+
+
+def _group_of(item: pytest.Item) -> str:
+    one_a_day = item.get_closest_marker("one_a_day")
+    return f"{item.path} one a day" if one_a_day else item.nodeid.partition("[")[0]
+
+
+def _days_of(item: pytest.Item, cases: int) -> int:
+    """After how many days all that belong together were taken."""
+    if item.get_closest_marker("whole"):
+        return 1
+    return cases if item.get_closest_marker("one_a_day") else shares(cases)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,6 +10,7 @@ import signal
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
+from ansible.module_utils.errors import AnsibleFallbackNotFound
 
 from ._device.errors import DiskError
 from ._device.progress import ProgressFile, Silent
@@ -25,17 +26,26 @@ if t.TYPE_CHECKING:
 
 ArgumentSpec = dict[str, dict[str, t.Any]]
 
+
+def _environment(name: str) -> t.Any:
+    """AWX sets variables of a credential whose fields were left empty, too: those say nothing."""
+    value = env_fallback(name)
+    if value == "":
+        raise AnsibleFallbackNotFound
+    return value
+
+
 REPOSITORY_SPEC: ArgumentSpec = {
     "repository": {"type": "str"},
     "passphrase": {
         "type": "str",
         "no_log": True,
-        "fallback": (env_fallback, ["VDISK_PASSPHRASE"]),
+        "fallback": (_environment, ["VDISK_PASSPHRASE"]),
     },
     "key_file": {
         "type": "path",
         "no_log": False,
-        "fallback": (env_fallback, ["VDISK_KEY_FILE"]),
+        "fallback": (_environment, ["VDISK_KEY_FILE"]),
     },
 }
 REQUIRED_REPOSITORY_SPEC: ArgumentSpec = {
@@ -55,37 +65,37 @@ COPY_SPEC: ArgumentSpec = {
 }
 # As in vmware.vmware, letter for letter, so that playbooks mix.
 VSPHERE_SPEC: ArgumentSpec = {
-    "hostname": {"type": "str", "fallback": (env_fallback, ["VMWARE_HOST"])},
+    "hostname": {"type": "str", "fallback": (_environment, ["VMWARE_HOST"])},
     "username": {
         "type": "str",
         "aliases": ["admin", "user"],
-        "fallback": (env_fallback, ["VMWARE_USER"]),
+        "fallback": (_environment, ["VMWARE_USER"]),
     },
     "password": {
         "type": "str",
         "aliases": ["pass", "pwd"],
         "no_log": True,
-        "fallback": (env_fallback, ["VMWARE_PASSWORD"]),
+        "fallback": (_environment, ["VMWARE_PASSWORD"]),
     },
-    "port": {"type": "int", "default": 443, "fallback": (env_fallback, ["VMWARE_PORT"])},
+    "port": {"type": "int", "default": 443, "fallback": (_environment, ["VMWARE_PORT"])},
     "validate_certs": {
         "type": "bool",
         "default": True,
-        "fallback": (env_fallback, ["VMWARE_VALIDATE_CERTS"]),
+        "fallback": (_environment, ["VMWARE_VALIDATE_CERTS"]),
     },
-    "proxy_host": {"type": "str", "fallback": (env_fallback, ["VMWARE_PROXY_HOST"])},
-    "proxy_port": {"type": "int", "fallback": (env_fallback, ["VMWARE_PROXY_PORT"])},
+    "proxy_host": {"type": "str", "fallback": (_environment, ["VMWARE_PROXY_HOST"])},
+    "proxy_port": {"type": "int", "fallback": (_environment, ["VMWARE_PROXY_PORT"])},
     "proxy_protocol": {
         "type": "str",
         "choices": ["http", "https"],
         "default": "https",
         "aliases": ["protocol"],
-        "fallback": (env_fallback, ["VMWARE_PROXY_PROTOCOL"]),
+        "fallback": (_environment, ["VMWARE_PROXY_PROTOCOL"]),
     },
     "datacenter": {
         "type": "str",
         "aliases": ["datacenter_name"],
-        "fallback": (env_fallback, ["VMWARE_DATACENTER"]),
+        "fallback": (_environment, ["VMWARE_DATACENTER"]),
     },
 }
 # Names the file that tells how far a long module is. The action plugins set it.

@@ -91,3 +91,10 @@ def test_an_entry_that_is_no_machine_is_refused(modules):
     window = {"start": "2026-11-23T22:00:00Z", "deadline": "2026-11-24T22:00:00Z"}
     failed = modules.fail("vmdk_window_plan", vms=[{"name": "x"}], proxies=[], **window)
     assert "an entry has no moref" in failed["msg"]
+
+
+def test_an_rpo_of_no_time_is_refused(modules):
+    for options in ({"rpo": "0h"}, {"rpos": {"web": "0h"}}):
+        window = {"start": "2026-11-23T22:00:00Z", "deadline": "2h", "proxies": [{"name": "a"}]}
+        told = modules.fail("vmdk_window_plan", vms=[vm("web")], **window, **options)["msg"]
+        assert "an RPO of no time at all cannot be kept" in told

@@ -87,6 +87,9 @@ class Site:
         path.write_bytes(self._room.content(name)[0])
         return path
 
+    def content(self, name):
+        return self._room.content(name)[0]
+
     def is_on(self, name):
         return self._room.vm(name).runtime.powerState == "poweredOn"
 
@@ -194,6 +197,40 @@ def test_what_waits_for_the_end_is_rolled_back_with_the_rest(site, patch, tasks)
     assert {site.said(name) for name in done.of} == {b"before!"}
     assert site.snapshots("g-old") == ["patch-window"]
     assert site.snapshots("g-one") == site.snapshots("h-two") == []
+
+
+@pytest.mark.one_a_day
+def test_a_machine_that_somebody_uses_meanwhile_is_left_as_it_is(site, patch, small_guest):
+    image = small_guest("used", megabytes=16)
+    for name in ("k-used", "l-quiet"):
+        site.off(name, image)
+    place = (16 << 20) - 4096
+    use = {
+        "name": "Somebody uses it",
+        "ansible.builtin.uri": {
+            "url": f"{site.guest('k-used')['control']}&offset={place}",
+            "method": "POST",
+            "body": "in use!",
+            "status_code": [200, 204],
+        },
+        "when": "inventory_hostname == 'k-used'",
+        "delegate_to": "localhost",
+    }
+
+    done = patch(
+        ["k-used", "l-quiet"],
+        entries=(SETTING, use),
+        repository=site.repository,
+        max_failures="100%",
+        code=2,
+    )
+
+    assert [done.of[name]["state"] for name in ("k-used", "l-quiet")] == ["failed", "patched"]
+    assert "used or changed while its copy was patched" in done.of["k-used"]["reason"]
+    expected = bytearray(image.read_bytes())
+    expected[place : place + 7] = b"in use!"
+    assert site.content("k-used") == expected
+    assert site.content("l-quiet") != image.read_bytes()
 
 
 @pytest.mark.one_a_day

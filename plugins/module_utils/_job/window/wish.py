@@ -11,13 +11,14 @@ import typing as t
 
 from ..._device.errors import InvalidRequest
 from .forecast import forecast
+from .histories import Histories
 from .model import Limits, Machine, Window
 from .order import urgency
 from .planner import plan_window
 from .times import parse_time, to_text
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .forecast import Forecast
     from .model import Left, Slot
@@ -57,8 +58,10 @@ class WindowWish:
 def plan_of(wish: WindowWish) -> Row:
     """What vmdk_window_plan returns. Raises InvalidRequest."""
     _require_unique(proxy.name for proxy in wish.proxies)
+    _require_time((wish.rpo, *wish.rpos.values()))
     by_id = {_id_of(vm): vm for vm in wish.vms}
-    history = {id: list(_points_of(vm, wish.points)) for id, vm in by_id.items()}
+    histories = Histories(wish.points)
+    history = {id: histories.of(id, vm.get("instance_uuid")) for id, vm in by_id.items()}
     forecasts = {
         id: forecast(history[id], _size(vm), wish.rate, wish.margin) for id, vm in by_id.items()
     }
@@ -91,6 +94,11 @@ def _require_unique(names: Iterable[str]) -> None:
         seen.add(name)
 
 
+def _require_time(rpos: Iterable[float]) -> None:
+    if min(rpos) <= 0:
+        raise InvalidRequest("an RPO of no time at all cannot be kept", expected="such as 24h")
+
+
 def _id_of(vm: Row) -> str:
     for key in ("moref", "name", "disks"):
         if key not in vm:
@@ -100,18 +108,6 @@ def _id_of(vm: Row) -> str:
                 expected="entries as vmdk_vm_info returns them in vms",
             )
     return str(vm["moref"])
-
-
-def _points_of(vm: Row, points: Iterable[Row]) -> Iterator[Row]:
-    """Its instance uuid stays, also where it is registered anew; without one, the id decides."""
-    own = vm.get("instance_uuid")
-    for point in points:
-        source = point["source"]
-        if point.get("problem") or source.get("kind") != "vm":
-            continue
-        key = "instance_uuid" if own and source.get("instance_uuid") else "moref"
-        if source.get(key) == vm.get(key):
-            yield point
 
 
 def _size(vm: Row) -> int:

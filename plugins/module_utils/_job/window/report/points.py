@@ -10,6 +10,7 @@ import collections
 import typing as t
 
 from ...._device.errors import InvalidRequest
+from ..histories import Histories
 from ..times import parse_time
 
 if t.TYPE_CHECKING:
@@ -25,25 +26,10 @@ class MadePoints:
     """`points` as vmdk_backup_info lists them, `earlier` as report.json."""
 
     def __init__(self, points: Iterable[Row], earlier: Iterable[Row]) -> None:
-        self._by_uuid: dict[str, set[float]] = collections.defaultdict(set)
-        self._by_moref: dict[str, set[float]] = collections.defaultdict(set)
-        self._with_uuid: dict[str, set[float]] = collections.defaultdict(set)
+        self._histories = Histories(points)
         self._seen: dict[str, set[float]] = collections.defaultdict(set)
-        for point in points:
-            self._add(point)
         for report in earlier:
             self._add_seen(report)
-
-    def _add(self, point: Row) -> None:
-        source = point["source"]
-        if point.get("problem") or source.get("kind") != "vm":
-            return
-        made, moref = parse_time(point["created"], "created"), source.get("moref", "")
-        if source.get("instance_uuid"):
-            self._by_uuid[source["instance_uuid"]].add(made)
-            self._with_uuid[moref].add(made)
-        else:
-            self._by_moref[moref].add(made)
 
     def _add_seen(self, report: Row) -> None:
         for machine in report["machines"]:
@@ -51,11 +37,10 @@ class MadePoints:
                 self._seen[machine["moref"]].add(parse_time(machine["newest"], "newest"))
 
     def of(self, moref: str, instance_uuid: str | None) -> set[float]:
-        """Its uuid stays, also where it is registered anew; without one, its id decides."""
-        own = self._by_uuid if instance_uuid else self._with_uuid
-        key = instance_uuid or moref
-        empty: set[float] = set()
-        return own.get(key, empty) | self._by_moref.get(moref, empty) | self._seen.get(moref, empty)
+        """When they were made."""
+        points = self._histories.of(moref, instance_uuid)
+        made = {parse_time(point["created"], "created") for point in points}
+        return made | self._seen.get(moref, set())
 
 
 def require_rows(rows: Iterable[Row], option: str, *keys: str) -> None:

@@ -31,10 +31,10 @@ MINE = (
     "NO_COLOR",
 )
 ROOM = """
-set -e
+set -em  # jobs in groups of their own, as in a shell that somebody types into
 mount -t tmpfs room /srv
 mount -t tmpfs room /mnt
-trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+trap 'for job in $(jobs -p); do kill -- "-$job" || true; done' EXIT
 """
 MARK = "=== next box"
 
@@ -114,7 +114,7 @@ def typed(tmp_path):
                 start_new_session=True,
             )
         )
-        output, _none = started[0].communicate(timeout=1500)
+        output, _none = started[0].communicate(timeout=900)
         assert started[0].returncode == 0, output
         return output.split(f"{MARK}\n")
 

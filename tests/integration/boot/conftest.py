@@ -81,7 +81,7 @@ def _machines(folder):
     for path in map(pathlib.Path, glob.glob("/proc/[0-9]*")):
         with contextlib.suppress(OSError):  # it has ended
             ours = os.readlink(path / "fd/1").startswith(f"{folder}/")
-            if ours and b"vdisk-boot" in (path / "cmdline").read_bytes().split(b"\0"):
+            if ours and b"/qemu-system-" in (path / "cmdline").read_bytes().partition(b"\0")[0]:
                 found.append(int(path.name))
     return found
 

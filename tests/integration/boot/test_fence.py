@@ -30,12 +30,13 @@ def started(machines):
     def start(path):
         options = {"path": str(path), "accelerator": "tcg", "timeout": 60}
         arguments = json.dumps({"ANSIBLE_MODULE_ARGS": options})
-        before = set(machines())
+        before, found = set(machines()), []
         child = subprocess.Popen([sys.executable, "-m", MODULE, arguments], stdout=subprocess.PIPE)
         begun.append(child)
-        wait_for(lambda: set(machines()) - before or child.poll() is not None)
+        # Kept at once: while a process becomes another program, it is called nothing.
+        wait_for(lambda: found.extend({*machines()} - before) or found or child.poll() is not None)
         assert child.poll() is None
-        return child, (set(machines()) - before).pop()
+        return child, found[0]
 
     yield start
     for child in begun:

@@ -90,7 +90,7 @@ def test_nor_is_it_backed_up(lab, access, tmp_path, modules):
 
 def test_nor_has_it_a_digest(lab, access, monkeypatch):
     path = lab.new_disk()
-    monkeypatch.setattr(inspect_disk, "digest", lambda _disk: written_to(lab, path))
+    monkeypatch.setattr(inspect_disk, "digest", lambda _disk, **_how: written_to(lab, path))
     with access.open(path) as disk, pytest.raises(DiskInUse, match="while it was read"):
         inspect_disk.inspect(disk, with_digest=True)
 

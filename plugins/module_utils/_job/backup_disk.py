@@ -5,25 +5,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
-import socket
 import time
 import typing as t
 
 from .._device.errors import DiskExists
-from .._repository.write.source import DiskSource, Source, stable_id
-from .._transport.datastore import DatastoreDevice
-from .._transport.nbd.client import NbdDevice
+from .._repository.write.source import DiskSource
 from .._vmdk.opening.disk import Disk
 from .chain_changes import ChainChanges
+from .identify_disk import identify, this_host
 from .inspect_disk import inspect
 from .plan import Plan, Result, nothing_to_do
 from .point_wish import PointWish
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from .._repository.format.manifest import RestorePoint
+    from .._repository.repository import Repository
+    from .._repository.write.backup import BackupResult
+    from .._repository.write.source import Source
     from .access import AnyDisk
 
 
@@ -44,48 +47,39 @@ def plan_backup(request: BackupRequest) -> Plan:
         enough = next((point for point in points if request.will_do(point)), None)
         if enough is not None:
             return nothing_to_do({}, {"restore_point": enough.as_dict()})
-        repository.check_backup(
-            [_disk_source(request, disk, _watch(request, disk, began))],
-            source,
-            name=request.name,
-            mode=request.mode,
-            retain=request.retention,
-            workers=request.workers,
-            memory_limit=request.memory_limit,
-        )
-    newest = points[-1].as_dict() if points else None
+        chain = _watch(request, disk, began)
+        repository.check_backup([_disk_source(request, disk, chain)], source, **_manner(request))
+    backup = _Backup(request, repository, source, points[-1] if points else None)
+    return Plan(
+        before={"newest": backup.newest and backup.newest.as_dict()},
+        after={"newest": {"name": request.name or "(a new one)", "source": source.name}},
+        result={},
+        apply=backup.apply,
+        predict=backup.predict,
+    )
 
-    def predict() -> bool:
-        if not (request.any_will_do and points):
+
+@dataclasses.dataclass(frozen=True)
+class _Backup:
+    """One that has to be made, unless `newest` holds the same and will do."""
+
+    request: BackupRequest
+    repository: Repository
+    source: Source
+    newest: RestorePoint | None
+
+    def predict(self) -> bool:
+        if not self.request.any_will_do or self.newest is None:
             return True
-        began = time.time_ns()
-        with request.access.open(request.path) as disk:
-            backed_up = _disk_source(request, disk, _watch(request, disk, began))
-            return not repository.same_as(points[-1], [backed_up])
+        with self._disk() as (disk, _chain):
+            return not self.repository.same_as(self.newest, [disk])
 
-    def apply() -> Result:
-        began = time.time_ns()
+    def apply(self) -> Result:
         try:
-            with request.access.open(request.path) as disk:
-                chain = _watch(request, disk, began)
-                made = repository.back_up(
-                    [_disk_source(request, disk, chain)],
-                    source,
-                    name=request.name,
-                    mode=request.mode,
-                    progress=request.progress,
-                    unchanged_ok=request.any_will_do,
-                    retain=request.retention,
-                    workers=request.workers,
-                    memory_limit=request.memory_limit,
-                )
+            with self._disk() as (disk, chain):
+                made = self._back_up(disk)
         except DiskExists as error:  # another run has made this very point meanwhile
-            if error.found is None:
-                raise
-            point = repository.find(str(error.found)).point
-            if not request.will_do(point):
-                raise
-            return {"changed": False, "restore_point": point.as_dict()}
+            return self._made_by_another(error)
         warnings = [*made.warnings, *(chain.warnings if chain else ())]
         return {
             **({"warnings": warnings} if warnings else {}),
@@ -94,52 +88,39 @@ def plan_backup(request: BackupRequest) -> Plan:
             "transfer": made.transfer.as_dict(),
         }
 
-    return Plan(
-        before={"newest": newest},
-        after={"newest": {"name": request.name or "(a new one)", "source": source.name}},
-        result={},
-        apply=apply,
-        predict=predict,
-    )
+    @contextlib.contextmanager
+    def _disk(self) -> Iterator[tuple[DiskSource, ChainChanges | None]]:
+        began = time.time_ns()
+        with self.request.access.open(self.request.path) as disk:
+            chain = _watch(self.request, disk, began)
+            yield _disk_source(self.request, disk, chain), chain
+
+    def _back_up(self, disk: DiskSource) -> BackupResult:
+        return self.repository.back_up(
+            [disk],
+            self.source,
+            progress=self.request.progress,
+            unchanged_ok=self.request.any_will_do,
+            **_manner(self.request),
+        )
+
+    def _made_by_another(self, error: DiskExists) -> Result:
+        if error.found is None:
+            raise error
+        point = self.repository.find(str(error.found)).point
+        if not self.request.will_do(point):
+            raise error
+        return {"changed": False, "restore_point": point.as_dict()}
 
 
-def identify(disk: AnyDisk) -> Source:
-    """What is backed up: the same disk has the same id in every run, and no other disk has it."""
-    if isinstance(disk, NbdDevice):
-        return _identify_export(disk)
-    if isinstance(disk, DatastoreDevice):
-        return _identify_managed(disk)
-    path = os.path.realpath(disk.name)
-    own = disk.descriptor.get("ddb.uuid") if isinstance(disk, Disk) else None
-    # Hosts that share a repository have disks at the same path, and copies have the same uuid.
-    identity = stable_id(*_this_host(), own or "", path)
-    stem, suffix = os.path.splitext(os.path.basename(path))
-    name = stem if suffix.lower() in (".vmdk", ".img", ".raw") else stem + suffix
-    return Source(kind="disk", id=identity, name=name, facts={"path": path})
-
-
-def _identify_export(disk: NbdDevice) -> Source:
-    """By its address: which disk the server has behind that, it does not tell."""
-    identity = stable_id(*_this_host(), disk.name)
-    name = disk.address.export.rpartition("/")[2] or "nbd"
-    return Source(kind="disk", id=identity, name=name, facts={"path": disk.name})
-
-
-def _identify_managed(disk: DatastoreDevice) -> Source:
-    """By its place and its uuid, whichever host reads it."""
-    facts = (disk.session.identity, disk.descriptor.get("ddb.uuid") or "", str(disk.place))
-    name = os.path.splitext(disk.place.path.name)[0]
-    identity = stable_id(*facts)
-    return Source(kind="disk", id=identity, name=name, facts={"path": disk.name})
-
-
-def _this_host() -> tuple[str, str]:
-    """Its name, and its machine id where it has one: cloned machines may share either."""
-    try:
-        with open("/etc/machine-id", encoding="ascii") as stream:
-            return socket.gethostname(), stream.read().strip()
-    except OSError:
-        return socket.gethostname(), ""
+def _manner(request: BackupRequest) -> dict[str, t.Any]:
+    return {
+        "name": request.name,
+        "mode": request.mode,
+        "retain": request.retention,
+        "workers": request.workers,
+        "memory_limit": request.memory_limit,
+    }
 
 
 def _this_boot() -> str:
@@ -156,7 +137,7 @@ def _watch(request: BackupRequest, disk: AnyDisk, began: int) -> ChainChanges | 
     """`began`: before the disk was opened, in nanoseconds."""
     if not isinstance(disk, Disk):
         return None
-    host = (*_this_host(), _this_boot())
+    host = (*this_host(), _this_boot())
     return ChainChanges(disk, host, request.access.allow_outside, began)
 
 

@@ -17,6 +17,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.device imp
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job import (
     backup_disk,
     chain_changes,
+    identify_disk,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.access import Access
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.backup_disk import (
@@ -242,7 +243,8 @@ def test_check_mode_and_the_backup_agree_without_reading(chain):
 
 
 def test_another_host_with_the_same_files_is_not_believed(chain, monkeypatch):
-    monkeypatch.setattr(backup_disk, "_this_host", lambda: ("other", "0" * 32))
+    for module in (backup_disk, identify_disk):
+        monkeypatch.setattr(module, "this_host", lambda: ("other", "0" * 32))
     chain.back_up(1)
     assert last(chain) == "full"
 

@@ -21,12 +21,9 @@ class Secret:
     def __init__(self, content: bytes) -> None:
         self._content = content
 
-    def reveal(self) -> bytes:
-        """For key derivation, and nothing else."""
-        return self._content
-
     def variants(self) -> tuple[bytes, ...]:
-        """As it is; and without the end of line that an editor has put behind a passphrase."""
+        """For key derivation, and nothing else: as it is; and without the end of line that an
+        editor has put behind a passphrase."""
         content = self._content
         bare = content[:-1] if content.endswith(b"\n") else content
         return (content,) if bare in (content, b"") else (content, bare)

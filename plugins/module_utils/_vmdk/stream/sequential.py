@@ -40,13 +40,6 @@ def sequential_stream(fileobj: Readable, name: str = "stream") -> SequentialSour
     return SequentialSource(fileobj, name)
 
 
-def iterate_grains(stream: Readable, name: str = "stream") -> Iterator[tuple[int, bytes]]:
-    """(LBA, content) of each grain, in the stream's order. Raises what sequential_stream() does,
-    and CorruptDisk or TruncatedDisk at the place of the damage."""
-    for offset, data in sequential_stream(stream, name):
-        yield offset // SECTOR, data
-
-
 class SequentialSource:
     """Iterate once: (offset in bytes, data) of what the disk holds; all else of it is zeros.
 

@@ -27,7 +27,6 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.files impo
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.opening.chain import open_disk
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.stream.scan import scan_markers
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.stream.sequential import (
-    iterate_grains,
     sequential_stream,
 )
 
@@ -38,6 +37,10 @@ TEXT = (
     "# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=ffffffff\n"
     f'createType="streamOptimized"\nRW {CAPACITY} SPARSE "s.vmdk"\n'
 )
+
+
+def grains_of(pipe):
+    return [(offset // SECTOR, data) for offset, data in sequential_stream(pipe)]
 
 
 def noise(seed, size=GRAIN):
@@ -146,7 +149,7 @@ def test_stream_without_any_table_from_a_pipe():
 
 
 def test_grains_come_with_their_lba():
-    grains = list(iterate_grains(Pipe(Stream().whole())))
+    grains = grains_of(Pipe(Stream().whole()))
     assert [lba for lba, _data in grains] == [number * 128 for number in GRAINS]
     assert [data for _lba, data in grains] == list(GRAINS.values())
 
@@ -212,7 +215,7 @@ def test_no_prefix_of_a_pipe_passes_for_the_whole():
     needed = len(data) - SECTOR  # all but the end marker itself
     for length in range(0, needed, SECTOR):
         with pytest.raises((TruncatedDisk, NotADisk)):
-            list(iterate_grains(Pipe(data[:length], 1 << 20)))
+            grains_of(Pipe(data[:length], 1 << 20))
 
 
 def test_stream_cut_and_filled_up_with_zeros_is_noticed():
@@ -221,7 +224,7 @@ def test_stream_cut_and_filled_up_with_zeros_is_noticed():
     for number in (1000, 1536):
         data = stream.whole()[: stream.places[number] * SECTOR] + bytes(SECTOR * 300)
         with pytest.raises(TruncatedDisk):
-            list(iterate_grains(Pipe(data)))
+            grains_of(Pipe(data))
 
 
 @pytest.mark.parametrize("flags", [0x1, 0x10001], ids=["sparse", "without markers"])
@@ -245,7 +248,7 @@ def test_hostile_capacity_takes_no_memory():
     grains = {number: GRAINS[number] for number in (0, 1, 1000)}
     data = header(21, capacity=2**54) + Stream(grains, tables=False).markers_only()[SECTOR:]
     tracemalloc.start()
-    found = list(iterate_grains(Pipe(data, 1 << 20)))
+    found = grains_of(Pipe(data, 1 << 20))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(found) == len(grains)

@@ -22,9 +22,6 @@ description:
     refused.
   - The newest readable restore point of a source is never dropped by a rule, and one that cannot be
     read is never dropped unless you name it.
-requirements:
-  - zstandard, blake3 and cryptography (Python libraries on the host that runs the module)
-  - obstore, for a repository in an object store
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
   - vdisk.lifecycle.attributes.progress
@@ -49,6 +46,8 @@ options:
     description:
       - Keep the newest point of each of the newest that many hours that have one. Hours, days,
         weeks (from Monday), months and years are those of UTC.
+      - Points that were made later than the clock of this host says are counted by themselves, so
+        that a clock which is behind drops none that would stay.
     type: int
   keep_daily:
     description:

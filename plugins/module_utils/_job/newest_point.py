@@ -17,6 +17,8 @@ if t.TYPE_CHECKING:
     from .._repository.format.manifest import RestorePoint
     from .access import Access
 
+_SKEW = 300  # seconds that the clock of another host may be ahead; more, and an age proves nothing
+
 
 def newest_point(
     access: Access, source: str, warn: Callable[[str], None], max_age: int | None = None
@@ -59,11 +61,18 @@ def _newest_of_each(points: list[RestorePoint]) -> dict[str, RestorePoint]:
 
 def _require_young(point: RestorePoint, source: str, max_age: int | None) -> None:
     age = (times.now() - times.parse(point.clock)).total_seconds()
-    if max_age is not None and age > max_age:
-        raise RestorePointNotFound(
-            f"{source!r}: the newest restore point is too old",
-            path=point.repository,
-            found=f"{point.id}, {age / 3600:.1f} hours old",
-            expected=f"at most {max_age / 3600:.1f} hours",
-            hint="See why the backups since then failed, or allow a higher max_age.",
-        )
+    if max_age is None or -_SKEW <= age <= max_age:
+        return
+    if age < 0:
+        what, found = "is one of the future", f"{point.id}, {-age / 3600:.1f} hours ahead"
+        hint = "Set the clocks of this host and of those that make backups, then back up again."
+    else:
+        what, found = "is too old", f"{point.id}, {age / 3600:.1f} hours old"
+        hint = "See why the backups since then failed, or allow a higher max_age."
+    raise RestorePointNotFound(
+        f"{source!r}: the newest restore point {what}",
+        path=point.repository,
+        found=found,
+        expected=f"at most {max_age / 3600:.1f} hours",
+        hint=hint,
+    )

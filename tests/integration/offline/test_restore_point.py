@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The newest good restore point: the lookup, and a repository as an inventory."""
 
+import datetime
 import os
 
 import pytest
@@ -16,6 +17,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.backup_disk i
     BackupRequest,
     plan_backup,
 )
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.format import times
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.repository import (
     create_repository,
 )
@@ -76,6 +78,17 @@ def test_too_old_is_an_error(access, back_up):
     assert look_up("web01", repository=access.repository, max_age="1h")
     with pytest.raises(AnsibleLookupError, match="the newest restore point is too old"):
         look_up("web01", repository=access.repository, max_age="0s")
+
+
+def test_one_of_the_future_is_not_young(access, back_up, monkeypatch):
+    """A clock that ran ahead would else hide for a day that there are no backups any more."""
+    ahead = times.now() + datetime.timedelta(days=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(times, "now", lambda: ahead)
+        back_up("web01")
+    assert look_up("web01", repository=access.repository)
+    with pytest.raises(AnsibleLookupError, match="the newest restore point is one of the future"):
+        look_up("web01", repository=access.repository, max_age="1h")
 
 
 @pytest.mark.parametrize(

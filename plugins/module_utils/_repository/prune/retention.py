@@ -126,8 +126,8 @@ class _Ruled:
     """What the rules say of readable points of one source: by key, why kept and why missed."""
 
     def __init__(self, points: list[RestorePoint], rules: Rules, now: datetime.datetime) -> None:
-        self._newest_first = points[::-1]
-        self._times = {point.key: _time(point, now) for point in points}
+        self._newest_first, self._now = points[::-1], now
+        self._times = {point.key: times.parse(point.clock) for point in points}
         self.kept: dict[str, list[str]] = {point.key: [] for point in points}
         self.missed: dict[str, list[str]] = {point.key: [] for point in points}
         if not rules.drop_anything:
@@ -152,9 +152,22 @@ class _Ruled:
                 self.missed[point.key].append(f"not among the last {count}")
 
     def _each(self, name: str, bucket: Callable[[datetime.datetime], str], count: int) -> None:
-        """The newest of each of the newest `count` buckets that hold a point."""
+        """The newest of each of the newest `count` buckets that hold a point. Whether our clock is
+        behind or a writer's was ahead, nobody knows: points later than ours count by themselves."""
+        ahead = [point for point in self._newest_first if self._times[point.key] > self._now]
+        others = [point for point in self._newest_first if self._times[point.key] <= self._now]
+        for points in (ahead, others):
+            self._each_of(points, name, bucket, count)
+
+    def _each_of(
+        self,
+        newest_first: list[RestorePoint],
+        name: str,
+        bucket: Callable[[datetime.datetime], str],
+        count: int,
+    ) -> None:
         chosen: dict[str, str] = {}
-        for point in self._newest_first:
+        for point in newest_first:
             label = bucket(self._times[point.key])
             if label in chosen:
                 self.missed[point.key].append(f"{name} {label} is {chosen[label]}")
@@ -165,20 +178,15 @@ class _Ruled:
                 self.missed[point.key].append(f"{name} {label} is not among the newest {count}")
 
     def _within(self, age: datetime.timedelta) -> None:
-        """Counted from the newest point: where backups have stopped, age drops nothing."""
-        newest = max(self._times.values())
+        """Counted from the newest point: where backups have stopped, age drops nothing. Nor does a
+        point of the future make others look old."""
+        moments = {key: min(time, self._now) for key, time in self._times.items()}
+        newest = max(moments.values())
         for point in self._newest_first:
-            if newest - self._times[point.key] <= age:
+            if newest - moments[point.key] <= age:
                 self.kept[point.key].append(f"at most {_words(age)} older than the newest")
             else:
                 self.missed[point.key].append(f"more than {_words(age)} older than the newest")
-
-
-def _time(point: RestorePoint, now: datetime.datetime) -> datetime.datetime:
-    """What the writer's clock said. A clock that ran ahead is taken for now: such a point must not
-    make all others look old."""
-    time = times.parse(point.clock)
-    return min(time, now)
 
 
 def _words(age: datetime.timedelta) -> str:

@@ -185,6 +185,15 @@ def test_a_clock_that_ran_ahead_makes_no_other_point_old():
     assert all(verdict.keep for verdict in judge(points, Rules(within=3 * 86400), NOW, held={}))
 
 
+@given(histories, rules, st.integers(1, 4000))
+def test_a_clock_that_is_behind_drops_nothing_that_a_right_one_keeps(points, rules, days_behind):
+    """As that of a proxy which lost its battery: all points seem to be of the future."""
+    kept = [v.keep for v in judge(points, rules, NOW, held={})]
+    behind = NOW - datetime.timedelta(days=days_behind)
+    still = [v.keep for v in judge(points, rules, behind, held={})]
+    assert all(after for before, after in zip(kept, still, strict=True) if before)
+
+
 def test_age_counts_from_the_newest_point():
     points = days(100, 95, 80)
     assert [v.keep for v in judge(points, Rules(within=16 * 86400), NOW, held={})] == [

@@ -20,22 +20,25 @@ def plan_prune(access: Access, request: PruneRequest) -> Plan:
     """Decided by reading; a real run decides again, alone in the repository."""
     prune = access.open_repository().prune(request)
     forecast = prune.forecast()
-    result = _result(forecast)
+    result = _result(forecast, request.source)
     if not forecast.changes:
         return nothing_to_do({}, result)
     return Plan(
         before=_before(forecast),
         after=_after(forecast),
         result=result,
-        apply=lambda: _result(prune.run()),
+        apply=lambda: _result(prune.run(), request.source),
     )
 
 
-def _result(pruned: Pruned) -> Result:
+def _result(pruned: Pruned, source: str | None) -> Result:
     verdicts = pruned.decision.verdicts
     found = pruned.survey
+    warnings = [_locked(pruned.locked)] if pruned.locked else []
+    if source is not None and not verdicts:
+        warnings.append(f"No restore point is of {source}, so the rules were for nothing.")
     return {
-        **({"warnings": [_locked(pruned.locked)]} if pruned.locked else {}),
+        **({"warnings": warnings} if warnings else {}),
         "kept": [_told(verdict) for verdict in verdicts if verdict.keep],
         "dropped": [_told(verdict) for verdict in verdicts if not verdict.keep],
         "compacted": pruned.compacted._asdict(),

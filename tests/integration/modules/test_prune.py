@@ -115,3 +115,12 @@ def test_compaction(modules, disk, repository, tmp_path, content_by_qemu):
 def test_what_makes_no_sense_is_refused(modules, repository, points, option, value, words):
     assert words in modules.fail("vmdk_prune", **{option: value}, **repository)["msg"]
     assert len(modules.vmdk_backup_info(**repository)["restore_points"]) == 3
+
+
+def test_a_source_of_no_point_is_told(modules, repository, points):
+    """A slip of the pen would else look like a night on which nothing was too old."""
+    for check_mode in (True, False):
+        told = modules.run("vmdk_prune", check_mode, source="wbe01", keep_last=1, **repository)
+        assert "No restore point is of wbe01" in str(told["warnings"])
+        assert not told["changed"]
+    assert "warnings" not in modules.vmdk_prune(source="web01", keep_last=3, **repository)

@@ -251,6 +251,7 @@ def test_packs_that_the_store_keeps_are_passed_over_and_told(s3_url, proxy):
         if pruned.locked:
             break
     assert pruned.locked == proxy.faults() >= 1
+    assert pruned.survey.as_dict()["deleted"] == 0
     repo.check()
     proxy.plan = quiet
     packs = len(list(open_store(s3_url).list("packs/")))

@@ -27,11 +27,12 @@ _CHECKED = 64  # deletions after which we look again whether we are taken for de
 
 def collect(access: Access, lease: Lease, survey: Survey) -> int:
     """Do what the survey, which was made under this lease, found to be done; how many packs the
-    store did not let us delete. The next collections find those again.
+    store did not let us delete. Those leave the survey; the next collections find them again.
 
     Raises DiskInUse where the lease was lost, DiskIOError. It may end anywhere.
     """
     locked = _delete(access, lease, survey)
+    survey.delete -= locked
     lease.check()
     made = [_condemn(access, written, packs) for written, packs in survey.condemn]
     _name_witnesses(access, lease, [*made, *survey.unwitnessed])
@@ -42,19 +43,20 @@ def collect(access: Access, lease: Lease, survey: Survey) -> int:
         access.store.delete(witnesses_key(tomb_id))
     for key in survey.stale:
         access.store.delete(key)
-    return locked
+    return len(locked)
 
 
-def _delete(access: Access, lease: Lease, survey: Survey) -> int:
-    locked = 0
+def _delete(access: Access, lease: Lease, survey: Survey) -> frozenset[bytes]:
+    """The packs that the store keeps."""
+    locked = set()
     for number, pack in enumerate(sorted(survey.delete)):
         if number % _CHECKED == 0:
             lease.check()
         try:
             access.store.delete(pack_key(pack))
         except ObjectLocked:
-            locked += 1
-    return locked
+            locked.add(pack)
+    return frozenset(locked)
 
 
 def _condemn(access: Access, written: str, packs: frozenset[bytes]) -> str:

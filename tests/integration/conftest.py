@@ -112,6 +112,7 @@ def s3(s3_server, monkeypatch):
 
 @pytest.fixture
 def s3_url(s3):
-    """An empty place in a bucket that is there: SeaweedFS makes one for its first object."""
-    open_store("s3://backups/made-by-the-tests").put("key", b"")
+    """An empty place in a bucket that is there: SeaweedFS makes one for its first object, and
+    files to hold its first bytes: that takes longer than some tests wait."""
+    open_store("s3://backups/made-by-the-tests").put("key", b"bytes")
     return f"s3://backups/{uuid.uuid4().hex}"

@@ -35,23 +35,26 @@ _NO_HOLES = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENODEV, errno.E
 class File:
     """An open file or block device, by absolute offsets, with errors that name it."""
 
-    def __init__(self, path: str | os.PathLike[str], *, writable: bool = False) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, writable: bool = False, fd: int | None = None
+    ) -> None:
+        """fd: where it is open already."""
         self.path = os.fspath(path)
         self.writable = writable
         self._written = 0  # bytes since the kernel was asked to store them
-        self._fd = self._open(os.O_RDWR if writable else os.O_RDONLY)
+        self._fd = self._open(os.O_RDWR if writable else os.O_RDONLY) if fd is None else fd
         self.is_block_device = stat.S_ISBLK(os.fstat(self._fd).st_mode)
 
     @classmethod
     def create(cls, path: str | os.PathLike[str]) -> File:
         """A new, empty, writable file. Raises DiskExists."""
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE))
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
         except FileExistsError:
             raise DiskExists("is already there", path=path) from None
         except OSError as error:
             raise from_oserror(error, "create the file", path) from error
-        return cls(path, writable=True)
+        return cls(path, writable=True, fd=fd)
 
     def _open(self, flags: int) -> int:
         try:
@@ -215,10 +218,13 @@ def punch_hole(fd: int, offset: int, length: int) -> bool:
 
 
 def sync_directory(path: str | os.PathLike[str]) -> None:
-    """Make the names in a directory durable."""
+    """Make the names in a directory durable, where the file system can be asked to do so."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some SMB shares know no such thing
+            raise
     finally:
         os.close(fd)
 

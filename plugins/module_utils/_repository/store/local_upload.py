@@ -83,7 +83,9 @@ def _link(source: str, target: str) -> None:
     try:
         os.link(source, target)
     except FileExistsError:
-        raise
+        # NFS asks again where an answer was lost, and meets the name that it has just made.
+        if not os.path.samefile(source, target):
+            raise
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -125,6 +127,24 @@ def test_create_never_overwrites(tmp_path):
     with pytest.raises(DiskExists):
         File.create(tmp_path / "disk")
     assert (tmp_path / "disk").read_bytes() == b"precious"
+
+
+def test_create_writes_to_what_it_has_made(tmp_path, monkeypatch):
+    """Even where somebody else puts a link in its place at once."""
+    (tmp_path / "theirs").write_bytes(b"theirs")
+    real = os.open
+
+    def swapped(path, flags, *mode):
+        fd = real(path, flags, *mode)
+        if flags & os.O_CREAT:
+            os.unlink(path)
+            os.symlink(tmp_path / "theirs", path)
+        return fd
+
+    monkeypatch.setattr(os, "open", swapped)
+    with File.create(tmp_path / "disk") as file:
+        file.write(0, b"ours!!")
+    assert (tmp_path / "theirs").read_bytes() == b"theirs"
 
 
 def test_a_place_that_no_file_has_is_beyond_the_end(tmp_path):

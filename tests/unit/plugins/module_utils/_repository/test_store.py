@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import subprocess
 import time
 
@@ -14,6 +15,7 @@ import pytest
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import (
     DiskError,
     DiskExists,
+    DiskIOError,
     DiskNotFound,
     InvalidRequest,
     NoSpace,
@@ -53,6 +55,37 @@ def test_put_if_absent_without_hard_links(store, monkeypatch):
     assert store.put("key", b"old", if_absent=True)
     assert not store.put("key", b"new", if_absent=True)
     assert (store.get("key"), list(store.list("tmp/"))) == (b"old", [])
+
+
+def test_a_name_that_was_got_though_nfs_says_it_is_taken(store, monkeypatch):
+    link = os.link
+
+    def twice(source, target):
+        link(source, target)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", twice)
+    assert store.put("key", b"ours", if_absent=True)
+    assert not store.put("key", b"another's", if_absent=True)
+    assert (store.get("key"), list(store.list("tmp/"))) == (b"ours", [])
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EIO])
+def test_a_share_that_cannot_flush_folders_is_used_and_a_sick_one_is_not(store, monkeypatch, code):
+    flush = os.fsync
+
+    def of_files_only(fd):
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(code, os.strerror(code))
+        flush(fd)
+
+    monkeypatch.setattr(os, "fsync", of_files_only)
+    if code == errno.EINVAL:
+        assert store.put("packs/key", b"data", if_absent=True)
+        assert store.get("packs/key") == b"data"
+    else:
+        with pytest.raises(DiskIOError):
+            store.put("packs/key", b"data", if_absent=True)
 
 
 def test_list_passes_over_files_that_nfs_hides(store):

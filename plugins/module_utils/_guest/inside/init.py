@@ -27,6 +27,7 @@ from .kernel import (
     REMOUNT,
     SET_DUMPABLE,
     SET_NAME,
+    Refused,
     check,
     fork,
     libc,
@@ -34,10 +35,11 @@ from .kernel import (
     prctl,
 )  # fmt: skip
 
-_READ_ONLY = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs",
-              "/proc/mtrr", "/proc/dynamic_debug")  # fmt: skip
+_PROC = 0x9FA0  # f_type of statfs(2)
+# All in /proc.
+_READ_ONLY = ("sys", "sysrq-trigger", "irq", "bus", "fs", "mtrr", "dynamic_debug")
 _HIDDEN = ("kcore", "keys", "kallsyms", "timer_list", "sched_debug", "latency_stats")
-_EMPTY = ("/proc/acpi", "/proc/scsi")
+_EMPTY = ("acpi", "scsi")
 # capabilities(7), by number: what package managers need. DAC_READ_SEARCH is not among them: with
 # open_by_handle_at(2) it opens any file of a file system of which one is seen.
 _KEPT = {
@@ -91,23 +93,37 @@ def _reap_until(command: int) -> int:
 
 
 def _make_proc() -> None:
-    """Writing to parts of /proc needs no capability, only to be root: core_pattern is one."""
+    """Writing to parts of /proc needs no capability, only to be root: core_pattern is one.
+
+    From within: another command in this guest may give the folder another name at any moment.
+    """
     mount("proc", "/proc", "proc", NOSUID | NODEV | NOEXEC)
+    os.chdir("/proc")
+    _require_proc()
     flags = RDONLY | NOSUID | NODEV | NOEXEC
     for path in filter(os.path.exists, _READ_ONLY):
         mount(path, path, "", BIND)
         mount("none", path, "", BIND | REMOUNT | flags)
     for name in _HIDDEN:
-        if os.path.exists(f"/proc/{name}"):
-            mount("/dev/null", f"/proc/{name}", "", BIND)
+        if os.path.exists(name):
+            mount("/dev/null", name, "", BIND)
     for path in filter(os.path.isdir, _EMPTY):
         mount("tmpfs", path, "tmpfs", flags)
 
 
+def _require_proc() -> None:
+    """Raises Refused where we are somewhere else."""
+    facts = (ctypes.c_long * 32)()  # struct statfs begins with f_type
+    check(libc.statfs(b".", facts), "/proc")
+    if facts[0] != _PROC:
+        raise Refused("another command has renamed /proc of the guest just now; run this again")
+
+
 def _be_the_first_to_go() -> None:
-    """Where memory is short, before what the host needs."""
-    with open("/proc/self/oom_score_adj", "wb") as stream:
+    """Where memory is short, before what the host needs; we are in /proc."""
+    with open("self/oom_score_adj", "wb") as stream:
         stream.write(b"1000")
+    os.chdir("/")
 
 
 def _drop_rights() -> None:

@@ -140,6 +140,11 @@ def _open_disk(source: Source, request: MountRequest) -> BlockDevice:
 
 def _open_flat(source: FlatFile, *, writable: bool) -> RawDevice:
     file = locked_file(source.path, writable=writable)
+    try:
+        source.require_free()
+    except BaseException:
+        file.close()
+        raise
     return RawDevice(file, source.offset, source.size)
 
 
@@ -165,5 +170,9 @@ def locked_file(path: str, *, writable: bool) -> File:
         except BlockingIOError:
             if time.monotonic() > end:
                 file.close()
-                raise DiskInUse("somebody else has it open", path=file.path) from None
+                raise DiskInUse(
+                    "somebody else has it open",
+                    path=file.path,
+                    hint="Wait until that job has ended; if it is mounted elsewhere, unmount that.",
+                ) from None
             time.sleep(0.05)

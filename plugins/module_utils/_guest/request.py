@@ -20,12 +20,20 @@ VOLUME, GUEST = "volume", "guest"  # layouts
 HOST, APPLIANCE = "host", "appliance"  # whose kernel parses the file system
 
 
+def _nothing() -> None:
+    pass
+
+
 class FlatFile(t.NamedTuple):
-    """A disk whose bytes lie in a file as they are, from `offset` on."""
+    """A disk whose bytes lie in a file as they are, from `offset` on.
+
+    require_free: asked once the file is locked; raises where the disk must not be opened any more.
+    """
 
     path: str
     offset: int
     size: int
+    require_free: Callable[[], None] = _nothing
 
 
 Source: t.TypeAlias = "FlatFile | Callable[[], BlockDevice]"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import typing as t
 
@@ -22,8 +23,10 @@ from .._guest.mount import require_lossless
 from .._guest.mountables import require_writable
 from .._guest.request import APPLIANCE, HOST, VOLUME, FlatFile, MountRequest
 from .._guest.volumes import choose
+from .._transport.claims import refuse_claims
 from .._transport.reference import Road
 from .._vmdk.opening.disk import Disk
+from .._vmdk.opening.family import refuse_with_children
 from . import transact_disk
 from .kept_disk import open_kept
 from .plan import Plan, Result, nothing_to_do
@@ -246,7 +249,16 @@ def _flat_file(job: MountJob, path: str) -> FlatFile | None:
     if job.lost:
         return None
     with job.access.open(path) as disk:
-        return _flat_part(disk)
+        part = _flat_part(disk)
+    return part and part._replace(require_free=functools.partial(_require_free, job, path))
+
+
+def _require_free(job: MountJob, path: str) -> None:
+    """Raises InvalidRequest for what somebody has begun since we looked, before our lock."""
+    reference = job.access.parse(path)
+    refuse_claims(reference, writable=not job.read_only)
+    if reference.road is Road.VMDK and not job.read_only:
+        refuse_with_children(path, "write to")
 
 
 def _mark_changed(job: MountJob, paths: Sequence[str], sources: Sequence[Source]) -> None:

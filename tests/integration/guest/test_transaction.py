@@ -20,8 +20,12 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors imp
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.progress import Silent
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest import session
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._job import transact_disk
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job import (
+    mount_disk,
+    transact_disk,
+)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.access import Access
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.mount_disk import MountJob
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.transact_disk import TransactJob
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.transaction import (
     ending,
@@ -255,6 +259,23 @@ def test_disk_that_somebody_reads(small):
         small.commit(mounted=False)
     assert small.seen() == []
     small.commit(mounted=False)
+
+
+@pytest.mark.parametrize("guest", ["xfs-flat", "xfs-raw"], indirect=True)
+def test_begun_while_the_disk_is_mounted_for_writing(guest, monkeypatch, leftovers):
+    """Whoever comes between the look at a flat disk and its lock is seen under the lock."""
+    mark_changed = mount_disk._mark_changed
+
+    def begin_after(*args):
+        mark_changed(*args)
+        transact_disk.begin(ACCESS, [guest.path], None)
+
+    monkeypatch.setattr(mount_disk, "_mark_changed", begin_after)
+    job = MountJob(guest.path, str(guest.point), ACCESS, read_only=False)
+    with pytest.raises(InvalidRequest, match="pending transaction"):
+        mount_disk.plan_mounted(job).run(False)
+    assert leftovers() == []
+    assert guest.discard(mounted=False)["changed"]
 
 
 def test_committing_killed_at_random_moments(tmp_path, tool, point):

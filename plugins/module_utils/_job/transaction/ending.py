@@ -12,13 +12,21 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 import typing as t
 
-from ..._device.errors import CorruptDisk, DiskInUse, InvalidRequest, from_oserror
+from ..._device.errors import (
+    CorruptDisk,
+    DiskInUse,
+    DiskNotFound,
+    InvalidRequest,
+    from_oserror,
+)
 from ..._device.files import File
 from ..._device.transaction_mark import COMMITTING, OVER, PENDING, going_on_with
 from ..._device.transaction_overlay import remove_overlay, settled
 from ..._device.transfer import Transfer
+from ..._vmdk.files.lock import lock
 from ..kept_disk import open_kept
 from .before import record, require_known
 from .identity import require_same
@@ -34,6 +42,9 @@ if t.TYPE_CHECKING:
     from ..._device.transaction_mark import Mark, Member
     from ..access import Access
     from .pending import Transaction
+
+
+_FORGET_SECONDS = 10
 
 
 class _Opened(t.NamedTuple):
@@ -167,11 +178,43 @@ def _hold(path: str, held: contextlib.ExitStack) -> None:
 
 
 def forget(mark: Mark) -> None:
-    """Remove the overlays, and then the marks, of a transaction that is over."""
-    for member in mark.members:
-        if mark.has(member) and _is_its_own(member):
-            remove_overlay(member.overlay, member.identity)
-    mark.remove()
+    """Remove the overlays, and then the marks, of a transaction that is over. Raises DiskInUse.
+
+    One run does that alone: the files of the next transaction have the same names.
+    """
+    with _alone(mark) as is_there:
+        if not is_there:
+            return  # another run was faster
+        for member in mark.members:
+            if mark.has(member) and _is_its_own(member):
+                remove_overlay(member.overlay, member.identity)
+        mark.remove()
+
+
+@contextlib.contextmanager
+def _alone(mark: Mark) -> Iterator[bool]:
+    """Whether the mark is still there, under a lock on it."""
+    try:
+        file = File(mark.path, writable=True)  # NFS wants that for such a lock
+    except DiskNotFound:
+        yield False
+        return
+    with file:
+        end = time.monotonic() + _FORGET_SECONDS
+        while not _is_locked(file):
+            if time.monotonic() > end:
+                hint = "Wait until that job has ended, and run this again."
+                raise DiskInUse("another run removes this transaction", path=mark.path, hint=hint)
+            time.sleep(0.02)
+        yield mark.has(mark.members[0])
+
+
+def _is_locked(file: File) -> bool:
+    try:
+        lock(file, exclusive=True)
+    except DiskInUse:
+        return False
+    return True
 
 
 def _is_its_own(member: Member) -> bool:

@@ -13,7 +13,7 @@ import os
 import typing as t
 import uuid
 
-from ..._device.errors import InvalidRequest, ReadOnlyDisk
+from ..._device.errors import DiskInUse, InvalidRequest, ReadOnlyDisk
 from ..._device.files import remove_if_there
 from ..._device.transaction_mark import (
     COMMITTING,
@@ -67,16 +67,17 @@ class Transaction(t.NamedTuple):
     def openers(self, access: Access) -> dict[str, Callable[[], BlockDevice]]:
         """For each path, what opens the disk as the transaction sees it."""
         return {
-            path: functools.partial(_open, access, path, member)
+            path: functools.partial(_open, access, path, member, self.mark)
             for path, member in zip(self.paths, self.mark.members, strict=True)
         }
 
 
-def _open(access: Access, path: str, member: Member) -> BlockDevice:
+def _open(access: Access, path: str, member: Member, mark: Mark) -> BlockDevice:
     base = open_kept(access, path, writable=False)
     try:
-        require_same(base, state_of(member), member.disk)
-        return TransactionOverlay(base, member.overlay, member.identity)
+        with mark.current():
+            require_same(base, state_of(member), member.disk)
+            return TransactionOverlay(base, member.overlay, member.identity)
     except BaseException:
         base.close()
         raise
@@ -200,7 +201,11 @@ def _member(
     if name is None:
         raise _has_none(path, reference.road)
     mark = find(name)
-    if mark is not None and mark.state != OVER:
+    if mark is not None and mark.state == OVER:
+        raise DiskInUse(
+            "another run ends its transaction just now", path=path, hint="Run this again."
+        )
+    if mark is not None:
         raise InvalidRequest("has another transaction already", path=path, found=mark.path)
     disk = open_kept(access, path, writable=True)  # it could be committed: no children, ...
     opened.callback(disk.close)

@@ -10,7 +10,11 @@ import shutil
 
 import pytest
 
-from ansible_collections.vdisk.lifecycle.plugins.module_utils._device import transaction_mark
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device import (
+    kept_overlay,
+    transaction_mark,
+    transaction_overlay,
+)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import (
     CorruptDisk,
     DiskInUse,
@@ -210,6 +214,62 @@ def test_forgetting_what_is_another_transaction_by_now(plain):
     begun, after = change(plain), changed(plain)
     ending.forget(over)
     assert found(plain).mark == begun.mark
+    commit(plain)
+    assert content(plain) == after
+
+
+def test_what_another_run_ends_meanwhile_is_not_opened(plain, monkeypatch):
+    begun = change(plain)
+    opener = begun.openers(ACCESS)[plain]
+    real = kept_overlay._lock
+
+    def meanwhile(file):
+        monkeypatch.setattr(kept_overlay, "_lock", real)
+        ending.discard(begun.mark)
+        real(file)
+
+    monkeypatch.setattr(kept_overlay, "_lock", meanwhile)
+    for _time in range(2):
+        with pytest.raises(DiskInUse, match="has gone on with"):  # and not: it is damaged
+            opener()
+    after = changed(plain)
+    change(plain)
+    commit(plain)
+    assert content(plain) == after
+
+
+def test_overlay_that_another_run_writes_just_now_is_not_called_damaged(plain, monkeypatch):
+    begun, real = change(plain), transaction_overlay._sum_of
+
+    def meanwhile(log):
+        monkeypatch.setattr(transaction_overlay, "_sum_of", real)
+        with begun.openers(ACCESS)[plain]() as disk:
+            disk.write(disk.size - 512, b"more")
+        return real(log)
+
+    monkeypatch.setattr(transaction_overlay, "_sum_of", meanwhile)
+    assert begin(plain).mark == begun.mark
+
+
+def test_nobody_begins_or_removes_while_another_run_removes(plain, monkeypatch):
+    """The files of the next transaction have the names of those that go."""
+    over, after = change(plain).mark.changed_to(OVER), changed(plain)
+    remove, seen = ending.remove_overlay, []
+
+    def meanwhile(*which):
+        with pytest.raises(DiskInUse, match="ends its transaction just now"):
+            pending.begin(ACCESS, [plain], None)
+        with pytest.raises(DiskInUse, match="another run removes this transaction"):
+            ending.forget(over)
+        seen.append(which)
+        remove(*which)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ending, "_FORGET_SECONDS", 0)
+        patched.setattr(ending, "remove_overlay", meanwhile)
+        ending.forget(over)
+    assert len(seen) == 1
+    change(plain)
     commit(plain)
     assert content(plain) == after
 

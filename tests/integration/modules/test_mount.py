@@ -111,6 +111,8 @@ def test_a_disk_that_is_mounted_for_writing_is_in_use(modules, guest, tmp_path):
         modules.vmdk_mount(path=path, mount_point=point, read_only=False)
         failed = modules.fail("vmdk_clone", src=path, dest=tmp_path / "copy.vmdk")
         assert failed["error"]["kind"] == "DiskInUse"
+        holder = "(vdisk-mount)" if disk_type == "monolithicSparse" else "/dev/loop"
+        assert holder in failed["error"]["found"]
         modules.vmdk_mount(mount_point=point, state="unmounted")
 
 

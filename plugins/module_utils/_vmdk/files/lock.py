@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
+import glob
 import os
 import typing as t
 
@@ -28,8 +30,8 @@ def lock(file: File, *, exclusive: bool) -> None:
         raise DiskInUse(
             "is in use",
             path=file.path,
-            found=_holder(file.fileno()),
-            hint="Wait until that job has ended, or stop it.",
+            found=_loop_over(file.path) or _holder(file.fileno()),
+            hint="Wait until that job has ended; unmount the disk if it is mounted (vmdk_mount).",
         ) from None
     except OSError as error:
         if error.errno not in _NO_LOCKS:
@@ -66,14 +68,32 @@ def refuse_claimed(path: str) -> None:
 
 
 def _holder(fd: int) -> str | None:
-    """The process that holds the lock, as far as the kernel tells."""
+    """The process that took the lock, as far as the kernel tells."""
     inode = os.fstat(fd).st_ino
     try:
         with open("/proc/locks", encoding="ascii") as table:
             for line in table:
                 words = line.split()  # "1: FLOCK ADVISORY WRITE pid major:minor:inode 0 EOF"
                 if len(words) > 5 and words[1] == "FLOCK" and words[5].endswith(f":{inode}"):
-                    return f"process {words[4]}"
+                    return _described(words[4])
     except OSError:
         pass
+    return None
+
+
+def _described(process: str) -> str:
+    try:
+        with open(f"/proc/{process}/comm", encoding="utf-8", errors="replace") as stream:
+            return f"process {process} ({stream.read().strip()})"
+    except OSError:
+        return f"a child of process {process}, which has ended"
+
+
+def _loop_over(path: str) -> str | None:
+    """What is mounted keeps the lock of a process that has ended."""
+    wanted = os.path.realpath(path)
+    for place in glob.iglob("/sys/block/loop*/loop/backing_file"):
+        with contextlib.suppress(OSError), open(place, errors="surrogateescape") as stream:
+            if stream.read().rstrip("\n") == wanted:
+                return f"/dev/{place.split('/')[3]} (findmnt tells where it is mounted)"
     return None

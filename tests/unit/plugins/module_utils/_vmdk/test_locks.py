@@ -80,6 +80,20 @@ def test_disk_of_another_process_is_told(make_disk):
         [sys.executable, "-c", script, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
         other.stdout.readline()
-        with pytest.raises(DiskInUse, match=f"process {other.pid}"):
+        with pytest.raises(DiskInUse, match=rf"process {other.pid} \(python"):
             open_disk(path)
         other.stdin.close()
+
+
+def test_process_that_has_ended_is_not_told_as_the_holder(make_disk):
+    """A lock stays with its children."""
+    path = make_disk("disk.vmdk", "monolithicSparse", MIB)
+    script = (
+        "import fcntl, os, subprocess, sys; fd = os.open(sys.argv[1], os.O_RDONLY);"
+        "fcntl.flock(fd, fcntl.LOCK_EX); subprocess.Popen(['cat'], pass_fds=[fd], stdout=2)"
+    )
+    command = [sys.executable, "-c", script, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as taker:
+        assert taker.wait() == 0
+        with pytest.raises(DiskInUse, match=f"a child of process {taker.pid}, which has"):
+            open_disk(path)

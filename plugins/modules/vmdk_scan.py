@@ -154,7 +154,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 scan:
-  description: What was found.
+  description: What was found. Each list has 10000 entries at most; how many more there were is the
+    last of RV(scan.skipped) then.
   returned: success
   type: dict
   contains:
@@ -239,6 +240,10 @@ scan:
       type: list
       elements: dict
       sample: [{path: /var/lib/db.img, reason: "8589934592 bytes: larger than max_file_size"}]
+    timed_out:
+      description: Whether O(time_limit) ended the scan. Where is in RV(scan.skipped).
+      type: bool
+      sample: false
     scanned:
       description: How many files, and how many bytes of files and of free space.
       type: dict

@@ -142,7 +142,7 @@ def _scan_deleted(request: ScanRequest, engine: Clamd | None, clock: Clock, repo
                 scan.run(area, report)
             else:
                 name, why = area
-                report.skipped.append({"path": request.path, "volume": name, "reason": why})
+                report.add(report.skipped, {"path": request.path, "volume": name, "reason": why})
 
 
 def _sbom(request: ScanRequest, report: Report) -> Result:

@@ -18,6 +18,9 @@ import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.memory import MemoryDevice
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.progress import Silent
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest.scan import (
+    report as report_module,
+)
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest.scan.clamd import (
     Clamd,
     Limits,
@@ -215,6 +218,29 @@ def test_the_time_ends_a_scan_of_free_space_and_that_is_told():
     assert [each["reason"] for each in report.skipped] == [
         "the time is over: not seen from here on"
     ]
+    assert report.timed_out
+
+
+def test_the_time_ends_a_scan_of_files_and_that_is_told(tmp_path):
+    (tmp_path / "file").write_text("x")
+    report = Report()
+    TreeScan(str(tmp_path), None, True, (), Clock(-1), Silent()).run(report)
+    assert (report.files, report.timed_out) == (0, True)
+    assert [each["path"] for each in report.skipped] == ["/file"]
+
+
+def test_lists_end_and_what_is_not_in_them_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(report_module, "MOST", 2)
+    for number in range(5):
+        (tmp_path / f"{number}").mkdir()
+        secret = f"machine example.com login web password not-a-real-{number}\n"
+        (tmp_path / f"{number}/.netrc").write_text(secret)
+    report = Report()
+    TreeScan(str(tmp_path), None, True, (), Clock(60), Silent()).run(report)
+    found = report.as_dict()
+    assert len(found["secrets"]) == 2
+    assert "3 more findings are not listed" in found["skipped"][-1]["reason"]
+    assert not found["timed_out"]
 
 
 class _Deaf:

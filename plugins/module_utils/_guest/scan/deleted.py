@@ -64,8 +64,7 @@ class DeletedScan:
         try:
             self._run(area, report)
         except _TimeIsOver as over:
-            reason = "the time is over: not seen from here on"
-            report.skipped.append(self._skipped(area, over.offset, reason))
+            report.stop(self._place(area, over.offset))
 
     def _run(self, area: Area, report: Report) -> None:
         self._hurry(0)
@@ -78,7 +77,7 @@ class DeletedScan:
                     for window in _windows(area.device, offset, length, self._window):
                         self._look(area, free, window, report, pool)
                 except DiskError as error:
-                    report.skipped.append(self._skipped(area, offset, str(error)))
+                    report.add(report.skipped, {**self._place(area, offset), "reason": str(error)})
                 self.progress.advance(length)
                 self._hurry(offset + length)
         self.progress.finish()
@@ -133,9 +132,9 @@ class DeletedScan:
             where = "raw" if free.why_all else "deleted"
             found = {**place, "signature": verdict.signature, "where": where}
             if found not in report.infected:
-                report.infected.append(found)
+                report.add(report.infected, found)
         elif verdict.skipped:
-            report.skipped.append({**place, "reason": verdict.skipped})
+            report.add(report.skipped, {**place, "reason": verdict.skipped})
 
     def _scan(self, piece: Piece) -> Verdict:
         """As a file that has no name and lies in memory."""
@@ -146,9 +145,6 @@ class DeletedScan:
             return self.engine.scan(fd)
         finally:
             os.close(fd)
-
-    def _skipped(self, area: Area, offset: int, reason: str) -> dict[str, t.Any]:
-        return {**self._place(area, offset), "reason": reason}
 
     def _place(self, area: Area, offset: int) -> dict[str, t.Any]:
         on_disk = None if area.start is None else area.start + offset

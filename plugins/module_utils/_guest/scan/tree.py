@@ -56,7 +56,7 @@ class TreeScan:
             for batch in _batches(walk(self.folder, report.skip)):
                 try:
                     if self.clock.is_over:
-                        report.skip(batch[0].path, "the time is over: not seen from here on")
+                        report.stop(shown(batch[0].path))
                         return infected
                     for seen, found in zip(batch, pool.map(self._look, batch), strict=True):
                         self._note(report, seen, found, infected)
@@ -96,12 +96,14 @@ class TreeScan:
         verdict = found.verdict
         if verdict.signature:
             infected.append(Infected(seen.path, verdict.signature))
-            report.infected.append(
-                {**shown(seen.path), "signature": verdict.signature, "where": found.where}
+            report.add(
+                report.infected,
+                {**shown(seen.path), "signature": verdict.signature, "where": found.where},
             )
         for reason in filter(None, (verdict.skipped, found.problem)):
             report.skip(seen.path, reason)
-        report.secrets += found.secrets
+        for secret in found.secrets:
+            report.add(report.secrets, secret)
 
 
 @dataclasses.dataclass

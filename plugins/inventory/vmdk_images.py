@@ -25,6 +25,8 @@ notes:
     C(vmdk_hw_version), C(vmdk_uuid) and C(vmdk_flags).
     One in a repository has C(vmdk_disks), the references of all of its disks, and
     C(vmdk_restore_point), as M(vdisk.lifecycle.vmdk_backup_info) has it.
+  - C(ansible_connection), C(ansible_host) and C(ansible_remote_tmp) that an inventory read before
+    this one gives to a host stay as they are there.
   - With O(facts), C(vmdk_guest) tells which system is on it, as
     RV(vdisk.lifecycle.vmdk_mount#module:guest) without its long lists. It is V(null) where nobody
     can tell.
@@ -188,8 +190,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         }
         inventory: t.Any = self.inventory
         inventory.add_host(name)
+        theirs = set(inventory.get_host(name).vars)  # of inventories that were read before
         for key, value in variables.items():
-            inventory.set_variable(name, key, value)
+            if key.startswith("vmdk_") or key not in theirs:
+                inventory.set_variable(name, key, value)
         strict = self.get_option("strict")
         self._set_composite_vars(self.get_option("compose"), variables, name, strict)
         self._add_host_to_composed_groups(self.get_option("groups"), variables, name, strict)

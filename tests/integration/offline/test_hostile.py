@@ -11,6 +11,8 @@ import sys
 import pytest
 from ansible.errors import AnsibleError
 
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest.inside import init
+
 PROGRAM = os.path.join(os.path.dirname(sys.executable), "ansible-playbook")
 
 
@@ -147,3 +149,49 @@ def test_missing_file_of_a_guest_spares_ours(guest, tmp_path):
 
 def test_commands_have_the_filter(guest):
     assert "Seccomp:\t2" in guest.run("cat /proc/self/status")
+
+
+_SWAPPED = """
+import os, sys
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest.inside import init, kernel
+root = sys.argv[1]
+names = [os.fsencode(f"{root}/{name}") for name in ("proc", "other")]
+(asked, ask), (told, tell) = os.pipe(), os.pipe()
+if not os.fork():  # the other command: in its namespace, /proc is a folder like any other
+    os.read(asked, 1)
+    kernel.libc.renameat2(-100, names[0], -100, names[1], 2)
+    os.write(tell, b"!")
+    os._exit(0)
+kernel.check(kernel.libc.unshare(kernel.NEWNS | kernel.NEWPID), "unshare")
+kernel.mount("none", "/", "", kernel.REC | kernel.PRIVATE)
+os.chroot(root)
+os.chdir("/")
+real, mounted = init.mount, []
+def mount(*arguments):
+    if len(mounted) == 1:
+        os.write(ask, b"!")
+        os.read(told, 1)
+    mounted.append(arguments)
+    real(*arguments)
+init.mount = mount
+def first():
+    init._make_proc()
+    with open("/other/sys/kernel/core_pattern", "ab"):
+        return 0
+sys.exit(kernel.end_of(kernel.fork(first)))
+"""
+
+
+def test_another_command_of_the_guest_takes_no_cover_away(tmp_path):
+    """It renames /proc in the middle. What is written to core_pattern is run on the host."""
+    for name in ("sys", "irq", "bus", "fs", "acpi", "scsi", "dynamic_debug"):
+        (tmp_path / "other" / name).mkdir(parents=True)
+    for name in ("sysrq-trigger", "mtrr", *init._HIDDEN):
+        (tmp_path / "other" / name).touch()
+    for name in ("proc", "dev"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "dev/null").touch()
+    done = subprocess.run(
+        [sys.executable, "-c", _SWAPPED, tmp_path], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "Read-only file system" in done.stderr) == (125, True), done.stderr

@@ -22,11 +22,12 @@ PROGRAM = os.path.join(os.path.dirname(sys.executable), "ansible-inventory")
 def inventory(tmp_path):
     """inventory(text) -> (variables by host, hosts by group, warnings)"""
 
-    def run(text, **environment):
+    def run(text, before=None, **environment):
         path = tmp_path / "some.vmdk_images.yml"
+        earlier = [] if before is None else ["-i", before]
         path.write_text(f"plugin: vdisk.lifecycle.vmdk_images\n{text}")
         done = subprocess.run(
-            [PROGRAM, "-i", path, "--list", "--export"],
+            [PROGRAM, *earlier, "-i", path, "--list", "--export"],
             env={**os.environ, "VDISK_RUN_DIR": str(tmp_path / "run"), **environment},
             capture_output=True,
             text=True,
@@ -105,6 +106,16 @@ def test_disks_are_hosts_and_broken_ones_warnings(inventory, folder):
     assert (web["vmdk_labels"], web["twice"]) == (["root"], 32 << 20)
     assert "broken.vmdk" in warnings
     assert "flat" not in warnings
+
+
+def test_how_the_user_reaches_a_host_stays(inventory, folder, tmp_path):
+    theirs = tmp_path / "hosts.ini"
+    theirs.write_text("empty ansible_host=/srv/mine vmdk_path=old\nchild\n")
+    variables, _hosts, _warnings = inventory(f"paths: ['{folder}/*.vmdk']\n", before=theirs)
+    assert variables["empty"]["ansible_host"] == "/srv/mine"
+    assert variables["empty"]["ansible_connection"] == "vdisk.lifecycle.vmdk_root"
+    assert variables["empty"]["vmdk_path"] == str(folder / "empty.vmdk")
+    assert variables["child"]["ansible_host"] == "/mnt/child"
 
 
 def test_system_on_a_disk_is_told_and_nothing_written(inventory, folder):

@@ -60,7 +60,8 @@ options:
   deadline:
     description:
       - When all has to be over, as V(2026-11-24T05:00:00Z). V(05:00) is the next one after O(start)
-        in its zone, and V(7h) is so much after it.
+        by the offset from UTC that it has (write a date where clocks change that night), and V(7h)
+        is so much after it.
     type: str
     required: true
   limits:
@@ -111,7 +112,8 @@ options:
     type: str
     default: 100MiB
   margin:
-    description: How many times longer than expected a backup may take.
+    description: How many times longer than expected a backup may take. Who fits into the window
+      without that is not left out of all windows because of it.
     type: float
     default: 1.25
 seealso:
@@ -255,6 +257,9 @@ plan:
       sample: {vm-44: 1}
 """
 
+import typing as t
+
+from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import InvalidRequest
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.units import (
     parse_age,
     parse_size,
@@ -275,6 +280,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.window.wish i
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import VmdkModule
 
+N = t.TypeVar("N", int, float)
 LIMITS_SPEC = {
     "host": {"type": "int", "default": 4},
     "datastore": {"type": "int", "default": 4},
@@ -293,8 +299,7 @@ def make_plan(module: VmdkModule) -> Plan:
     """Thinking is all there is to do."""
     params = module.params
     differing = {
-        kind: {name: int(number) for name, number in params["limits"][kind].items()}
-        for kind in ("hosts", "datastores")
+        kind: _numbers(params["limits"][kind], kind, int) for kind in ("hosts", "datastores")
     }
     wish = WindowWish(
         vms=params["vms"],
@@ -310,12 +315,23 @@ def make_plan(module: VmdkModule) -> Plan:
         limits=Limits(**{**params["limits"], **differing}),
         rpo=parse_age(params["rpo"], "rpo"),
         rpos={name: parse_age(str(age), "rpos") for name, age in params["rpos"].items()},
-        risks={name: float(risk) for name, risk in params["risks"].items()},
-        missed={name: int(number) for name, number in params["missed"].items()},
+        risks=_numbers(params["risks"], "risks", float),
+        missed=_numbers(params["missed"], "missed", int),
         rate=parse_size(params["rate"], "rate"),
         margin=params["margin"],
     )
     return nothing_to_do({}, {"plan": plan_of(wish)})
+
+
+def _numbers(told: dict[str, t.Any], option: str, kind: type[N]) -> dict[str, N]:
+    """Raises InvalidRequest."""
+    found = {}
+    for name, number in told.items():
+        try:
+            found[name] = kind(number)
+        except (TypeError, ValueError) as error:
+            raise InvalidRequest(f"{option}: {number!r} of {name} is no number") from error
+    return found
 
 
 def main() -> None:

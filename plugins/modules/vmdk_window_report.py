@@ -40,11 +40,13 @@ options:
     elements: dict
     default: []
   restore_points:
-    description: What there is after the window, as
-      RV(vdisk.lifecycle.vmdk_backup_info#module:restore_points) lists it.
+    description:
+      - What there is after the window, as
+        RV(vdisk.lifecycle.vmdk_backup_info#module:restore_points) lists it.
+      - Without it, as where the repository cannot be reached, what the plan and O(history) know of
+        counts as there.
     type: list
     elements: dict
-    default: []
   rpo:
     description: How old the newest restore point of a virtual machine may become.
     type: str
@@ -400,7 +402,7 @@ def main() -> None:
             "log": {"type": "path", "required": True},
             "vms": rows,
             "skipped": rows,
-            "restore_points": rows,
+            "restore_points": {"type": "list", "elements": "dict"},
             "rpo": {"type": "str", "default": "24h"},
             "rpos": words,
             "verify": words,

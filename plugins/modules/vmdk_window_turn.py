@@ -35,7 +35,8 @@ options:
   state:
     description:
       - V(opened) begins a window with O(plan). If it is open already, with the same plan, it goes
-        on; what was begun in it counts as lost then, so open it before its proxies begin.
+        on; what was begun in it counts as lost then, so open it before its proxies begin. Those who
+        wait for a turn of an earlier run get none any more.
       - V(taken) gives O(proxy) its next turn. With O(vm) it first takes that turn back, as
         V(returned) does.
       - V(returned) says how the turn with O(vm) went.
@@ -48,6 +49,17 @@ options:
   plan:
     description: What M(vdisk.lifecycle.vmdk_window_plan) returned.
     type: dict
+  silent:
+    description: With O(state=opened), proxies of the plan that do not answer any more. Nobody waits
+      for them then.
+    type: list
+    elements: str
+    default: []
+  run:
+    description: RV(run) of the run that asks. When the window was opened again since, there is no
+      turn for it any more, and what it returns is not counted. Without it, whoever asks is
+      believed.
+    type: int
   proxy:
     description: Who asks, by the name that it has in the plan.
     type: str
@@ -111,6 +123,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+run:
+  description: For O(run) of all who take turns now. It grows when the window is opened again and
+    goes on.
+  returned: with O(state=opened), not in check mode if something would change
+  type: int
+  sample: 1
 turn:
   description:
     - The virtual machine to back up now, as in the plan, with C(tries), which counts this try.
@@ -135,8 +153,8 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.plan import (
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.window.running import (
     give_back,
-    is_open,
     open_window,
+    run_of,
     take,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import VmdkModule
@@ -145,26 +163,27 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._module import Vmd
 def make_plan(module: VmdkModule) -> Plan:
     """Check mode takes no turn: it would have to be given back."""
     params = module.params
-    log, proxy, state = params["log"], params["proxy"], params["state"]
+    log, proxy, state, run = params["log"], params["proxy"], params["state"], params["run"]
 
     def opened() -> Result:
-        open_window(log, params["plan"], time.time())
-        return {}
+        return {"run": open_window(log, params["plan"], time.time(), params["silent"])}
 
     def taken() -> Result:
         if params["vm"] is not None:
             returned()
         if params["outcome"].get("gone"):
             return {"turn": None, "over": True}
-        found = take(log, proxy, params["tries"], params["wait"])
+        found = take(log, proxy, params["tries"], params["wait"], run)
         return {"changed": found["turn"] is not None or params["vm"] is not None, **found}
 
     def returned() -> Result:
-        give_back(log, proxy, params["vm"], time.time(), params["outcome"])
+        give_back(log, proxy, params["vm"], time.time(), params["outcome"], run)
         return {}
 
-    if state == "opened" and is_open(log, params["plan"]):
-        return nothing_to_do({}, {})
+    if state == "opened":
+        open_already = run_of(log, params["plan"], params["silent"])
+        if open_already is not None:
+            return nothing_to_do({}, {"run": open_already})
     act = {"opened": opened, "taken": taken, "returned": returned}[state]
     return Plan({}, {"log": log, "state": state}, {}, act)
 
@@ -180,6 +199,8 @@ def main() -> None:
                 "required": True,
             },
             "plan": {"type": "dict"},
+            "silent": {"type": "list", "elements": "str", "default": []},
+            "run": {"type": "int"},
             "proxy": {"type": "str"},
             "vm": {"type": "str"},
             "outcome": {"type": "dict", "default": {}},

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
+
 GIB = 1 << 30
 
 
@@ -71,6 +73,18 @@ def test_a_proxy_is_only_asked_for_what_it_reaches(modules):
     assert made["left"][0]["reason"] == "no proxy reaches it"
 
 
+def test_who_was_read_whole_is_not_shut_out_of_every_window_after_that(modules):
+    """The first two backups read all, those that follow only what has changed."""
+    points = [
+        point("new", "2026-11-22T22:00:00Z", 3000, "full"),
+        point("old", "2026-11-21T22:00:00Z", 80_000, "full"),
+        point("old", "2026-11-22T00:00:00Z", 70_000),
+        *(point("old", f"2026-11-22T0{hour}:00:00Z", 60, "changed") for hour in (1, 2)),
+    ]
+    made = plan(modules, [vm("old"), vm("new")], restore_points=points, margin=1.5)
+    assert {each["name"]: each["seconds"] for each in made["slots"]} == {"old": 90, "new": 3420}
+
+
 def test_limits_hold(modules):
     fleet = [vm(name) for name in "abc"]
     many = [{"name": "proxy1", "streams": 8}]
@@ -98,3 +112,21 @@ def test_an_rpo_of_no_time_is_refused(modules):
         window = {"start": "2026-11-23T22:00:00Z", "deadline": "2h", "proxies": [{"name": "a"}]}
         told = modules.fail("vmdk_window_plan", vms=[vm("web")], **window, **options)["msg"]
         assert "an RPO of no time at all cannot be kept" in told
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"limits": {"host": -1}}, "the limit of host is -1"),
+        ({"limits": {"datastores": {"fast": -2}}}, "the limit of fast is -2"),
+        ({"limits": {"hosts": {"esx1": "many"}}}, "hosts: 'many' of esx1 is no number"),
+        ({"risks": {"web": "high"}}, "risks: 'high' of web is no number"),
+        ({"risks": {"web": "nan"}}, "the risk of web is nan"),
+        ({"rate": "0"}, "nobody can expect anything by that"),
+        ({"deadline": "2026-11-22T22:00:00Z"}, "is not after the start"),
+    ],
+)
+def test_numbers_that_would_lose_machines_are_refused(modules, options, told):
+    window = {"start": "2026-11-23T22:00:00Z", "deadline": "2h", "proxies": [{"name": "a"}]}
+    failed = modules.fail("vmdk_window_plan", vms=[vm("web")], **{**window, **options})
+    assert told in failed["msg"]

@@ -26,13 +26,21 @@ def forecast(points: Sequence[dict[str, t.Any]], size: int, rate: int, margin: f
     timed = [point for point in points if point.get("seconds") is not None]
     increments = [point for point in timed if not _is_full(point)]
     kind = "increments" if increments else "full backups"
-    known = [float(point["seconds"]) for point in (increments or timed)[-_NIGHTS:]]
+    # One that reads all to compare it says nothing of those that read what has changed.
+    nights = (increments or timed)[-_NIGHTS:]
+    known = [
+        float(each["seconds"]) for each in nights if _reads_all(each) == _reads_all(nights[-1])
+    ]
     if known:
         # The night that took longest weighs as much as the usual one: too long costs a place in the
         # window, too short a deadline.
         usual = (statistics.median(known) + max(known)) / 2
         return Forecast(max(_LEAST, usual * margin), f"its last {len(known)} {kind}")
     return Forecast(max(_LEAST, size / rate * margin), "the size of its disks")
+
+
+def _reads_all(point: dict[str, t.Any]) -> bool:
+    return any(disk["method"] != "changed" for disk in point["disks"])
 
 
 def _is_full(point: dict[str, t.Any]) -> bool:

@@ -27,12 +27,22 @@ def parse_time(text: str, option: str) -> float:
 
 def parse_deadline(text: str, start: str) -> float:
     """As parse_time; and `05:00`, which is the next one after `start`, in its zone, and `7h` after
-    it. Raises InvalidRequest."""
+    it. Raises InvalidRequest, also where that is not after it."""
     begin = _moment(start, "start")
-    if clock := _CLOCK.fullmatch(text.strip()):
+    end = _deadline(text.strip(), begin)
+    if end <= begin.timestamp():
+        raise InvalidRequest(
+            f"the deadline {text!r} is not after the start",
+            found=f"{to_text(end)}, and a start at {to_text(begin.timestamp())}",
+        )
+    return end
+
+
+def _deadline(text: str, begin: datetime.datetime) -> float:
+    if clock := _CLOCK.fullmatch(text):
         end = begin.replace(hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0)
         return (end if end > begin else end + datetime.timedelta(days=1)).timestamp()
-    if _AGE.fullmatch(text.strip()):
+    if _AGE.fullmatch(text):
         return begin.timestamp() + parse_age(text, "deadline")
     return parse_time(text, "deadline")
 

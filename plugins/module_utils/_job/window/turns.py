@@ -17,7 +17,7 @@ from ..._device.errors import InvalidRequest
 from .times import parse_time
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from .log import Event
 
@@ -49,6 +49,9 @@ class Course:
         self.failed: dict[str, list[str]] = {}  # moref → proxies, of each try
         self.done: set[str] = set()
         self.gone: dict[str, int] = {}  # proxy → streams of it that could not reach it any more
+        self.silent: list[str] = []  # proxies that did not answer when it was opened again
+        self.run = 1  # it is opened again by another run of its controller
+        self._rows = {each["moref"]: each for each in (*self.plan["slots"], *self.plan["left"])}
         for event in events:
             self._apply(event)
 
@@ -65,7 +68,9 @@ class Course:
             if event.get("gone"):
                 self.gone[proxy] = self.gone.get(proxy, 0) + 1
         elif kind == AGAIN:
+            self.run += 1
             self.gone.clear()
+            self.silent = event.get("silent", [])
 
     def turn(self, proxy: str, now: float, most_tries: int) -> Turn | None:
         """What this proxy is to begin now; None where it has to wait, or is done."""
@@ -102,11 +107,11 @@ class Course:
         )
 
     def _is_there(self, proxy: str) -> bool:
-        return self.gone.get(proxy, 0) < int(self.plan["limits"]["proxies"].get(proxy, 0))
+        streams = int(self.plan["limits"]["proxies"].get(proxy, 0))
+        return proxy not in self.silent and self.gone.get(proxy, 0) < streams
 
     def _fits(self, machine: Row) -> bool:
-        rows = self._rows()
-        beside = [rows[moref] for moref in self.running]
+        beside = [self._rows[moref] for moref in self.running]
         hosts = sum(each["host"] == machine["host"] for each in beside)
         return (
             self._has_room("repository", "", len(beside))
@@ -116,9 +121,6 @@ class Course:
                 for name in machine["datastores"]
             )
         )
-
-    def _rows(self) -> Mapping[str, Row]:
-        return {each["moref"]: each for each in (*self.plan["slots"], *self.plan["left"])}
 
     def _has_room(self, kind: str, name: str, used: int) -> bool:
         """0 is no limit, but for proxies, which each have their streams."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import typing as t
 
@@ -13,7 +14,6 @@ from ..._device.errors import InvalidRequest
 from .forecast import forecast
 from .histories import Histories
 from .model import Limits, Machine, Window
-from .order import urgency
 from .planner import plan_window
 from .times import parse_time, to_text
 
@@ -25,6 +25,7 @@ if t.TYPE_CHECKING:
 
     Row = dict[str, t.Any]
 
+_MOST = 0.95  # of a window, for one that fits into it without the margin: it has to begin, too
 _DATASTORE = re.compile(r"\[([^\]]+)\]")
 
 
@@ -59,6 +60,7 @@ def plan_of(wish: WindowWish) -> Row:
     """What vmdk_window_plan returns. Raises InvalidRequest."""
     _require_unique(proxy.name for proxy in wish.proxies)
     _require_time((wish.rpo, *wish.rpos.values()))
+    _require_numbers(wish)
     by_id = {_id_of(vm): vm for vm in wish.vms}
     histories = Histories(wish.points)
     history = {id: histories.of(id, vm.get("instance_uuid")) for id, vm in by_id.items()}
@@ -99,6 +101,23 @@ def _require_time(rpos: Iterable[float]) -> None:
         raise InvalidRequest("an RPO of no time at all cannot be kept", expected="such as 24h")
 
 
+def _require_numbers(wish: WindowWish) -> None:
+    limits = wish.limits
+    counts = {"host": limits.host, "datastore": limits.datastore, "repository": limits.repository}
+    for name, number in (*counts.items(), *limits.hosts.items(), *limits.datastores.items()):
+        if number < 0:
+            raise InvalidRequest(f"the limit of {name} is {number}", expected="0 (none) or more")
+    for name, risk in wish.risks.items():
+        if not 0 <= risk < math.inf:
+            raise InvalidRequest(f"the risk of {name} is {risk}", expected="0 or more, as 2.0")
+    if wish.rate <= 0 or not 0 < wish.margin < math.inf:
+        raise InvalidRequest(
+            "nobody can expect anything by that",
+            found=f"rate {wish.rate}, margin {wish.margin}",
+            expected="numbers above 0",
+        )
+
+
 def _id_of(vm: Row) -> str:
     for key in ("moref", "name", "disks"):
         if key not in vm:
@@ -118,7 +137,7 @@ def _machine(wish: WindowWish, vm: Row, expected: Forecast, newest: list[Row]) -
     datastores = _datastores(vm)
     return Machine(
         name=vm["moref"],
-        seconds=expected.seconds,
+        seconds=_seconds(wish, expected),
         host=vm.get("host") or "",
         datastores=datastores,
         proxies=_reaching(wish.proxies, datastores),
@@ -127,6 +146,12 @@ def _machine(wish: WindowWish, vm: Row, expected: Forecast, newest: list[Row]) -
         missed=_of(wish.missed, vm, 0),
         risk=_of(wish.risks, vm, 1.0),
     )
+
+
+def _seconds(wish: WindowWish, expected: Forecast) -> float:
+    """The margin alone leaves nobody without a window for good."""
+    most = wish.window.seconds * _MOST
+    return most if expected.seconds / wish.margin <= most < expected.seconds else expected.seconds
 
 
 T = t.TypeVar("T")
@@ -149,7 +174,7 @@ def _reaching(proxies: Sequence[Proxy], datastores: tuple[str, ...]) -> frozense
 
 
 def _row(machine: Machine, wish: WindowWish, vms: Mapping[str, Row]) -> Row:
-    now = wish.window.start
+    age = None if machine.last is None else wish.window.start - machine.last
     proxies = machine.proxies or {proxy.name for proxy in wish.proxies}
     return {
         "name": vms[machine.name]["name"],
@@ -158,8 +183,8 @@ def _row(machine: Machine, wish: WindowWish, vms: Mapping[str, Row]) -> Row:
         "datastores": list(machine.datastores),
         "proxies": sorted(proxies - {""}),
         "seconds": round(machine.seconds),
-        "age": None if machine.last is None else round(now - machine.last),
-        "overdue": machine.last is None or urgency(machine, now) >= machine.risk,
+        "age": None if age is None else round(age),
+        "overdue": age is None or age >= machine.rpo,
     }
 
 

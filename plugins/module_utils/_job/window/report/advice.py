@@ -37,6 +37,9 @@ def how_long(machine: Machine, now: float) -> str:
 
 
 def _after_failure(machine: Machine, _report: Report) -> Iterator[str]:
+    if machine.decided and machine.decided.ok:
+        yield f"See whether {machine.proxy} has another repository under the same path."
+        return
     silent = list(dict.fromkeys(each.proxy for each in machine.tries if each.lost or each.gone))
     tried = dict.fromkeys(each.proxy for each in machine.tries)
     failed = [name for name in tried if name not in silent]

@@ -26,13 +26,14 @@ if t.TYPE_CHECKING:
 @dataclasses.dataclass(frozen=True)
 class ReportWish:
     """`events` of the log; `vms` as vmdk_vm_info lists them, `points` as vmdk_backup_info does
-    after the window; `earlier` are contents of report.json. Times in seconds."""
+    after the window, None where it could not; `earlier` are contents of report.json. Times in
+    seconds."""
 
     events: Sequence[Row]
     title: str = "Backup window"
     vms: Sequence[Row] = ()
     skipped: Sequence[Row] = ()
-    points: Sequence[Row] = ()
+    points: Sequence[Row] | None = None
     rpo: float = 86400.0
     rpos: Mapping[str, float] = dataclasses.field(default_factory=dict)
     verify: Row = dataclasses.field(default_factory=dict)
@@ -44,7 +45,7 @@ def make_report(wish: ReportWish) -> Report:
     """The same wish gives the same report, whenever. Raises InvalidRequest."""
     require_rows(wish.vms, "vms", "name", "moref")
     require_rows(wish.skipped, "skipped", "name", "moref")
-    require_rows(wish.points, "restore_points", "source", "created")
+    require_rows(wish.points or (), "restore_points", "source", "created")
     story = read_story(wish.events)
     start = parse_time(story.plan["start"], "start")
     earlier = [each for each in wish.earlier if parse_time(each["start"], "start") < start]

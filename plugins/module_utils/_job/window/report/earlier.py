@@ -36,14 +36,25 @@ def _read(path: str) -> Row | None:
             report = json.load(file)
     except (OSError, ValueError):
         return None
-    return report if _is_whole(report) else None
+    return _needed(report) if _is_whole(report) else None
+
+
+def _needed(report: Row) -> Row:
+    """Months of nights of a thousand machines must not fill the memory."""
+    own = {key: report.get(key, "") for key in ("title", "start", "status", "totals")}
+    names = ("moref", "name", "newest")
+    rows = [{name: each.get(name) for name in names} for each in report["machines"]]
+    return {**own, "machines": rows}
 
 
 def _is_whole(report: t.Any) -> bool:
     try:
         parse_time(report["start"], "start")
-        seen = all(machine["moref"] and "name" in machine for machine in report["machines"])
-        return report["format"] == FORMAT and isinstance(report["totals"], dict) and seen
+        for machine in report["machines"]:
+            if machine["newest"] is not None:
+                parse_time(machine["newest"], "newest")
+        named = all(machine["moref"] and "name" in machine for machine in report["machines"])
+        return report["format"] == FORMAT and isinstance(report["totals"], dict) and named
     except (InvalidRequest, AttributeError, KeyError, TypeError):
         return False
 

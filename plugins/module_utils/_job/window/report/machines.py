@@ -15,11 +15,12 @@ from .model import DONE, FAILED, LEFT, SKIPPED, Concern, Machine, Planned
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from .model import Row
+    from .model import Row, Try
     from .points import MadePoints
     from .tries import Story
 
 NOT_PLANNED = "it is not in the plan"
+STRAYED = "it was backed up, but its restore point is not in the repository, or cannot be read"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,10 +56,12 @@ def _machine(story: Story, roll: Roll, row: Row, slot: Row | None, vm: Row) -> M
     moref, name = row["moref"], row["name"]
     tries = tuple(story.tries.get(moref, ()))
     good = next((each for each in tries if each.ok), None)
-    state = DONE if good else FAILED if tries else LEFT
     outcome = story.outcomes.get(moref, {})
-    made = set(roll.points.of(moref, vm.get("instance_uuid")))
-    if good and outcome.get("changed", True) and not any(each >= good.start - 1 for each in made):
+    strayed = good is not None and roll.points.lack(str(outcome.get("point") or ""))
+    state = DONE if good and not strayed else FAILED if tries else LEFT
+    made = roll.points.of(moref, name, vm.get("instance_uuid"), _known(story, row))
+    is_new = state == DONE and outcome.get("changed", True)
+    if good and is_new and not any(each >= good.start - 1 for each in made):
         made.add(good.start)  # its point is not among those that were listed
     return Machine(
         name=name,
@@ -70,7 +73,7 @@ def _machine(story: Story, roll: Roll, row: Row, slot: Row | None, vm: Row) -> M
         proxies=tuple(row.get("proxies", ())),
         tries=tries,
         planned=None if slot is None else _slot(slot),
-        message="" if good else tries[-1].message if tries else _why_left(story, row, slot),
+        message=_why_not(story, row, slot, tries, strayed),
         never=state == LEFT and bool(row.get("never")),
         missed=int(row.get("missed", 1)) if state == LEFT else 0,
         expected=row.get("seconds"),
@@ -82,10 +85,24 @@ def _machine(story: Story, roll: Roll, row: Row, slot: Row | None, vm: Row) -> M
     )
 
 
+def _known(story: Story, row: Row) -> float | None:
+    """When the newest restore point was made that there was when the window was planned."""
+    age = row.get("age")
+    return None if age is None else parse_time(story.plan["start"], "start") - float(age)
+
+
 def _slot(row: Row) -> Planned | None:
     if not row.get("start"):
         return None
     return Planned(row["proxy"], parse_time(row["start"], "start"), parse_time(row["end"], "end"))
+
+
+def _why_not(story: Story, row: Row, slot: Row | None, tries: Sequence[Try], strayed: bool) -> str:
+    if strayed:
+        return STRAYED
+    if tries:
+        return "" if any(each.ok for each in tries) else tries[-1].message
+    return _why_left(story, row, slot)
 
 
 def _why_left(story: Story, row: Row, slot: Row | None) -> str:
@@ -116,7 +133,7 @@ def _skipped(roll: Roll, reasons: Mapping[str, str]) -> Iterator[Machine]:
             host=row.get("host") or "",
             message=reasons.get(moref, NOT_PLANNED),
             measured=moref in known,
-            made=tuple(sorted(roll.points.of(moref, row.get("instance_uuid")))),
+            made=tuple(sorted(roll.points.of(moref, name, row.get("instance_uuid")))),
             concerns=tuple(_concerns(row)),
         )
 

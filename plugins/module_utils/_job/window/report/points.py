@@ -23,24 +23,37 @@ DAY = 86400
 
 
 class MadePoints:
-    """`points` as vmdk_backup_info lists them, `earlier` as report.json."""
+    """`points` as vmdk_backup_info lists them, None where it cannot; `earlier` as report.json."""
 
-    def __init__(self, points: Iterable[Row], earlier: Iterable[Row]) -> None:
-        self._histories = Histories(points)
-        self._seen: dict[str, set[float]] = collections.defaultdict(set)
+    def __init__(self, points: Iterable[Row] | None, earlier: Iterable[Row]) -> None:
+        rows = None if points is None else list(points)
+        self._ids = None if rows is None else {row.get("id") for row in rows}
+        self._histories = None if rows is None else Histories(rows)
+        self._seen: dict[tuple[str, str], set[float]] = collections.defaultdict(set)
         for report in earlier:
             self._add_seen(report)
 
     def _add_seen(self, report: Row) -> None:
+        """By its name, too: another vCenter has the same ids."""
         for machine in report["machines"]:
             if machine.get("newest"):
-                self._seen[machine["moref"]].add(parse_time(machine["newest"], "newest"))
+                made = parse_time(machine["newest"], "newest")
+                self._seen[machine["moref"], machine["name"]].add(made)
 
-    def of(self, moref: str, instance_uuid: str | None) -> set[float]:
-        """When they were made."""
-        points = self._histories.of(moref, instance_uuid)
+    def lack(self, point: str) -> bool:
+        """Whether that one is not among those that are there."""
+        return bool(self._ids is not None and point and point not in self._ids)
+
+    def of(self, moref: str, name: str, uuid: str | None, known: float | None = None) -> set[float]:
+        """When they were made. Earlier reports saw more of them, but none that is newer than those
+        that are there protects anybody. `known`: the newest by the plan, where nobody could list
+        them."""
+        seen = self._seen.get((moref, name), set())
+        if self._histories is None:
+            return seen | {each for each in (known,) if each is not None}
+        points = self._histories.of(moref, uuid)
         made = {parse_time(point["created"], "created") for point in points}
-        return made | self._seen.get(moref, set())
+        return made | {each for each in seen if made and each < max(made)}
 
 
 def require_rows(rows: Iterable[Row], option: str, *keys: str) -> None:

@@ -15,7 +15,7 @@ from .totals import totals_of
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .model import Report
+    from .model import Machine, Report
 
 _MOST_NAMED = 20  # machines of one kind in plain text
 
@@ -68,8 +68,8 @@ def protection(report: Report) -> str:
     if within == measured:
         return "Every machine has a restore point that is young enough for its RPO."
     return (
-        f"{within:,} of {words.counted(measured, 'machine')} {'has' if within == 1 else 'have'} a"
-        " restore point that is young enough for the RPO."
+        f"{within:,} of {measured:,} machines {'has' if within == 1 else 'have'} a restore point"
+        " that is young enough for the RPO."
     )
 
 
@@ -80,13 +80,15 @@ def plain_text(report: Report) -> str:
         machines = report.of_state(state)
         if machines:
             lines += ["", f"{title}:"]
-            lines += [
-                f"* {each.name}: {each.message}. {' '.join(next_steps(each, report))}"
-                for each in machines[:_MOST_NAMED]
-            ]
+            lines += [_told(each, report) for each in machines[:_MOST_NAMED]]
             rest = len(machines) - _MOST_NAMED
             lines += [f"* and {rest:,} more"] if rest > 0 else []
     return "\n".join(lines) + "\n"
+
+
+def _told(machine: Machine, report: Report) -> str:
+    steps = " ".join(next_steps(machine, report))
+    return f"* {machine.name}: {words.sentence(machine.message)} {steps}"
 
 
 def _numbers(report: Report) -> Iterator[str]:

@@ -30,8 +30,15 @@ def test_a_deadline(start, deadline, then):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "24:00", "5", "05:60", "7x", "tomorrow", "2026-11-24T05:00:00"]
+    "text",
+    ["", "24:00", "5", "05:60", "7x", "tomorrow", "2026-11-24T05:00:00"],
 )
 def test_what_is_none(text):
     with pytest.raises(InvalidRequest, match="deadline"):
+        parse_deadline(text, "2026-11-23T22:00:00Z")
+
+
+@pytest.mark.parametrize("text", ["0h", "2026-11-23T22:00:00Z", "2025-11-24T05:00:00Z"])
+def test_a_window_without_time_is_none(text):
+    with pytest.raises(InvalidRequest, match="is not after the start"):
         parse_deadline(text, "2026-11-23T22:00:00Z")

@@ -9,6 +9,7 @@ import json
 import os
 import random
 import threading
+import time
 from collections import Counter
 
 import pytest
@@ -18,8 +19,8 @@ from hypothesis import strategies as st
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import InvalidRequest
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.window.running import (
     give_back,
-    is_open,
     open_window,
+    run_of,
     take,
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.window.turns import Course
@@ -123,6 +124,14 @@ def plan_of(*rows, **limits):
     }
 
 
+def test_whose_turn_it_is_among_ten_thousand_is_known_at_once():
+    plan = plan_of(*(f"vm{number}" for number in range(10_000)), host=1)
+    events = [{"event": "open", "plan": plan}, {"event": "start", "moref": "vm0", "proxy": "p1"}]
+    begun = time.process_time()
+    assert Course(events).turn("p2", 0, 2) is None
+    assert time.process_time() - begun < 2
+
+
 @pytest.fixture
 def path(tmp_path):
     return str(tmp_path / "windows" / "night.log")
@@ -135,9 +144,9 @@ def turn(path, proxy="p1", patience=0.0):
 
 def test_a_night(path):
     plan = plan_of("a", "b", repository=1)
-    assert not is_open(path, plan)
+    assert run_of(path, plan) is None
     open_window(path, plan, 0)
-    assert is_open(path, plan)
+    assert run_of(path, plan) == 1
     assert turn(path) == "a"
     assert turn(path, "p2") is False  # nothing now, but something later
     give_back(path, "p1", "a", 5, {"ok": True, "seconds": 5})
@@ -165,9 +174,36 @@ def test_a_window_that_is_opened_again_goes_on(path):
     open_window(path, plan, 0)
     assert turn(path) == "a"
     assert turn(path, "p2") is False
-    assert not is_open(path, plan)
+    assert run_of(path, plan) is None
     open_window(path, plan, 1)
     assert turn(path, "p2") == "a"
+
+
+def test_who_worked_for_a_run_that_was_killed_has_no_more_turns(path):
+    """Its proxies do not know of its end: one of them waits for a turn."""
+    plan = plan_of("a", "b", repository=1)
+    open_window(path, plan, 0)
+    assert turn(path) == "a"
+    found = []
+    waiting = threading.Thread(target=lambda: found.append(take(path, "p2", 2, 30)))
+    waiting.start()
+    time.sleep(0.2)
+    assert open_window(path, plan, 1) == 2
+    waiting.join()
+    assert found == [{"turn": None, "over": True}]
+    assert take(path, "p2", 2, 0, run=1) == {"turn": None, "over": True}
+    give_back(path, "p1", "a", 2, {"ok": True}, run=1)  # it was lost before
+    assert take(path, "p2", 2, 0, run=2)["turn"]["moref"] == "b"
+    assert run_of(path, plan) is None
+
+
+def test_nobody_waits_for_a_proxy_that_is_silent_when_it_is_opened_again(path):
+    plan = plan_of("a")
+    open_window(path, plan, 0)
+    assert turn(path) == "a"
+    open_window(path, plan, 1, ["p2"])
+    assert run_of(path, plan, ["p2"]) == 2 and run_of(path, plan) is None
+    assert turn(path) == "a"
 
 
 def test_another_plan_needs_another_log(path):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import words
-from ..model import FAILED, INCOMPLETE, OK
+from ..model import DONE, FAILED, INCOMPLETE, OK
 from ..totals import totals_of
 from ..verdict import headline, headline_parts, protection
 from .attention import attention
@@ -35,7 +35,7 @@ _STATUS = {
     INCOMPLETE: ("left", "!", "Not complete"),
     FAILED: ("failed", "✕", "Something failed"),
 }
-_NOBODY = ("skipped", "–", "Nothing was to be done")
+_NOBODY = ("skipped", "–", "Nothing was done")
 
 
 def page_of(report: Report) -> str:
@@ -107,7 +107,8 @@ def _drawn(sections: list[Section], report: Report) -> list[Markup]:
 
 
 def _verdict(report: Report) -> Markup:
-    kind, sign, word = _STATUS[report.status] if report.machines else _NOBODY
+    is_quiet = report.status == OK and not report.of_state(DONE)
+    kind, sign, word = _NOBODY if is_quiet else _STATUS[report.status]
     return el(
         "section",
         el(

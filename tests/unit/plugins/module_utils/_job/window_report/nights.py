@@ -59,10 +59,11 @@ def machines_of(names, dice):
     return vms
 
 
-def point(vm, made, seconds=60):
+def point(vm, made, seconds=60, id=None):
     source = {"kind": "vm", **{key: vm[key] for key in ("name", "moref", "instance_uuid")}}
     disks = [{"name": "scsi0:0", "method": "changed"}]
-    return {"source": source, "created": to_text(made), "seconds": seconds, "disks": disks}
+    told = {"source": source, "created": to_text(made), "seconds": seconds, "disks": disks}
+    return {"id": id, **told}
 
 
 def points_before(vms, hours, dice):
@@ -131,7 +132,7 @@ class Night:
             outcome = {"size": size, "bytes_read": read, "bytes_new": read // 2, "added": read // 3}
             outcome |= {"point": f"{moref}-point", "method": "incremental", "transport": "hotadd"}
             self._log("end", now, moref, proxy, ok=True, seconds=round(now - begun), **outcome)
-            self.points.append(point(vm, begun + 3))
+            self.points.append(point(vm, begun + 3, id=outcome["point"]))
 
     def write(self, path):
         path.write_text("".join(f"\n{json.dumps(event)}\n" for event in self.events))

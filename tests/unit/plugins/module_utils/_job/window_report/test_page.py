@@ -191,3 +191,13 @@ def test_the_same_night_gives_the_same_page():
     assert page_of(make_report(wish_of(nights.Night(9)))) == page_of(
         make_report(wish_of(nights.Night(9)))
     )
+
+
+def test_a_window_that_left_all_of_them_out_is_not_called_well():
+    night = nights.Night(3, trouble=False)
+    skipped = [{**{key: vm[key] for key in ("name", "moref")}, "reason": "x"} for vm in night.vms]
+    plan = {**night.plan, "slots": []}
+    events = [{**night.events[0], "plan": plan}]
+    text = page_of(make_report(ReportWish(events, vms=night.vms, skipped=skipped)))
+    status = reading.Page(text).root.one("div", class_="status").text
+    assert status == "–Nothing was done"

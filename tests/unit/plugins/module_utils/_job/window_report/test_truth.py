@@ -157,7 +157,7 @@ def most_at_a_time(plan, events):
 @settings(max_examples=examples(150))
 def test_the_report_says_what_the_log_says(night):
     plan, events = night
-    report = make_report(ReportWish(events))
+    report = make_report(ReportWish(events, points=()))
     document = document_of(report)
     totals = document["totals"]
     assert totals == expected_totals(plan, events)

@@ -98,12 +98,13 @@ def test_who_failed_is_told_what_to_do(tries, steps):
     for number, (proxy, how) in enumerate(tries):
         events.append(("start", 2 * number, "vm-1", proxy))
         kind, told = ("lost", {}) if how == "lost" else ("end", {"gone": how == "gone"})
-        outcome = {"ok": False, "message": "it broke", **told}
+        outcome = {"ok": False, "message": "it broke.", **told}
         events.append((kind, 2 * number + 1, "vm-1", proxy, outcome))
     made = report(plan([slot()]), *events, points=[point("vm-1", 20 * 3600)])
     assert made["status"] == "failed"
     assert made["headline"] == "The one machine is not backed up; 1 failed."
     assert steps in made["text"]
+    assert ".." not in made["text"]
     assert "within its RPO until 24 Nov, 02:00" in made["text"]
 
 
@@ -183,11 +184,13 @@ def test_earlier_windows_make_the_trend_and_remember_points(tmp_path):
         plan([slot()]), ("start", 0, "vm-1", "p1"), ("end", 1, "vm-1", "p1", {"ok": True})
     )
     texts = {"good": json.dumps(first), "torn": json.dumps(first)[:-9], "other": "[1]", "old": "{}"}
+    texts["odd"] = texts["good"].replace('"newest": "2026', '"newest": "late 2026')
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
     paths = [str(tmp_path / name) for name in ("missing", *texts, "good")]
     earlier = read_earlier(paths, str(tmp_path / "own"))
-    assert earlier == [first]
+    assert [each["totals"] for each in earlier] == [first["totals"]]
+    assert earlier[0].keys() == {"title", "start", "status", "totals", "machines"}
     assert read_earlier(paths, str(tmp_path / "good")) == []
     again = report(plan([slot()]), earlier=earlier)
     assert len(again["trend"]) == 1  # it is the same night
@@ -196,6 +199,38 @@ def test_earlier_windows_make_the_trend_and_remember_points(tmp_path):
     made = report(later, earlier=earlier)
     assert [each["done"] for each in made["trend"]] == [1, 0]
     assert made["machines"][0]["newest"] == "2026-11-23T22:00:00Z"
+
+
+def test_a_proxy_that_stored_it_elsewhere_has_not_done_it():
+    ended = ("end", 1, "vm-1", "p1", {"ok": True, "point": "new"})
+    points = [{**point("vm-1", 3600), "id": "old"}]
+    made = report(plan([slot()]), ("start", 0, "vm-1", "p1"), ended, points=points)
+    assert made["status"] == made["machines"][0]["state"] == "failed"
+    assert "its restore point is not in the repository" in made["machines"][0]["message"]
+    assert "See whether p1 has another repository under the same path." in made["text"]
+    assert made["machines"][0]["newest"] == "2026-11-23T21:00:00Z"
+    points = [{**point("vm-1", -5), "id": "new"}]
+    made = report(plan([slot()]), ("start", 0, "vm-1", "p1"), ended, points=points)
+    assert (made["status"], made["machines"][0]["message"]) == ("ok", "")
+
+
+def test_what_is_gone_or_of_another_vcenter_protects_nobody():
+    """Earlier reports saw it; what they saw is for the days that were."""
+    ended = ("end", 1, "vm-1", "p1", {"ok": True})
+    seen = [report(plan([slot()]), ("start", 0, "vm-1", "p1"), ended)]
+    later = {"start": "2026-11-24T20:00:00Z", "deadline": "2026-11-24T22:00:00Z"}
+
+    def newest(points, **more):
+        made = report({**plan([slot(**more)]), **later}, points=points, earlier=seen)
+        return made["machines"][0]["newest"], made["totals"]["within_rpo"]
+
+    assert newest([]) == (None, 0)
+    assert newest([point("vm-1", DAY)]) == ("2026-11-22T22:00:00Z", 0)
+    assert newest([point("vm-1", -60)]) == ("2026-11-23T22:01:00Z", 1)
+    assert newest([], name="db01") == newest(None, name="db01") == (None, 0)
+    # Where nobody could list them, what was known before counts.
+    assert newest(None) == ("2026-11-23T22:00:00Z", 1)
+    assert newest(None, age=3600) == ("2026-11-24T19:00:00Z", 1)
 
 
 def test_thirty_windows_are_enough():

@@ -9,6 +9,7 @@ fi
 if [ -f /etc/fstab ]; then
   while read -r device target _kind options rest; do
     case "$device,$target,$options" in "#"*|",,"*|*,none,*|*,swap,*|*noauto*) continue ;; esac
+    target="$(printf '%b' "$target")" # a blank is \040 there
     [ -d "$target" ] || [ -f "$target" ] || echo "/etc/fstab wants $target, and it is not there"
   done </etc/fstab
 fi

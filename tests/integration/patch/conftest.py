@@ -55,9 +55,18 @@ class Window:
         (self.folder / "window.yml").write_text(yaml.safe_dump(words))
         (self.folder / "report.json").unlink(missing_ok=True)
         extra = f"@{self.folder}/window.yml"
-        command = [PLAYBOOK, "vdisk.lifecycle.patch_window", "-e", extra, *arguments]
+        return self._start("vdisk.lifecycle.patch_window", "-e", extra, *arguments)
+
+    def play(self, playbook):
+        """What Ansible printed."""
+        process = self._start(playbook)
+        printed = process.communicate(timeout=600)[0]
+        assert process.returncode == 0, printed
+        return printed
+
+    def _start(self, *words):
         return subprocess.Popen(
-            [str(word) for word in command],
+            [str(word) for word in (PLAYBOOK, *words)],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

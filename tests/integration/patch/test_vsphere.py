@@ -59,10 +59,11 @@ class Site:
             self._room.vcenter.guest_write(name, self._key(name), PLACE, b"before!")
             self._room.lab.wait(self._room.vm(name).PowerOnVM_Task())
 
-    def off(self, name, image):
-        """A machine that is off, with that file system."""
-        self._room.machine(sizes=(16,), name=name)
-        self._room.vcenter.guest_write(name, self._key(name), 0, image.read_bytes())
+    def off(self, name, *contents):
+        """A machine that is off, with these disks."""
+        self._room.machine(sizes=(16,) * len(contents), name=name)
+        for disk, content in zip(self._room.disks(name), contents, strict=True):
+            self._room.vcenter.guest_write(name, disk.key, 0, content)
         return self._room.vm(name)
 
     def keep_one_of_an_earlier_window(self, name):
@@ -82,13 +83,16 @@ class Site:
     def _key(self, name):
         return self._room.disks(name)[0].key
 
-    def image(self, name, folder):
+    def image(self, name, folder, number=0):
         path = folder / f"{name}.read"
-        path.write_bytes(self._room.content(name)[0])
+        path.write_bytes(self.contents(name)[number])
         return path
 
+    def contents(self, name):
+        return self._room.content(name)
+
     def content(self, name):
-        return self._room.content(name)[0]
+        return self.contents(name)[0]
 
     def is_on(self, name):
         return self._room.vm(name).runtime.powerState == "poweredOn"
@@ -121,13 +125,15 @@ def site(tmp_path_factory, zygote):
 def patch(window, site, tasks):
     """A window over machines by their names; the guests of those that run are hosts."""
 
-    def run(names, *arguments, entries=(WRITE, SETTING), **variables):
+    def run(names, *arguments, entries=(WRITE, SETTING), away=(), **variables):
         inventory = window.folder / "inventory.yml"
         hosts = {name: site.guest(name) for name in names if site.is_on(name)}
+        for name in away:
+            hosts[name] = {"ansible_host": "127.0.0.1", "ansible_port": 1}
         inventory.write_text(yaml.safe_dump({"all": {"hosts": hosts}}))
         settings = {"gather_facts": False, "safe_mode": "false", "quiesce": "crash_consistent"}
         settings |= {"quiesce_least": "crash_consistent", "work": str(window.folder / "work")}
-        settings |= {"tasks": [tasks(*entries)], "vms": ",".join(names), **variables}
+        settings |= {"tasks": [tasks(*entries)], "vms": ", ".join(names), **variables}
         results, printed = window.run("-i", inventory, *arguments, **settings)
         return types.SimpleNamespace(
             of={result["name"]: result for result in results}, printed=printed
@@ -140,7 +146,7 @@ def patch(window, site, tasks):
 def test_batches_over_all_kinds(site, patch, small_guest, content, folder):
     image = small_guest("system", megabytes=16)
     site.run("a-canary", "d-vanishes", "e-good", "f-later")
-    site.off("b-template", image).MarkAsTemplate()
+    site.off("b-template", image.read_bytes()).MarkAsTemplate()
     names = ["a-canary", "b-template", "d-vanishes", "e-good", "f-later"]
 
     done = patch(
@@ -200,10 +206,44 @@ def test_what_waits_for_the_end_is_rolled_back_with_the_rest(site, patch, tasks)
 
 
 @pytest.mark.one_a_day
+def test_only_what_failed_goes_back_and_all_disks_of_a_machine_are_written(
+    site, patch, small_guest, content, folder
+):
+    """With `rollback: failed`; an address that does not answer stops the window all the same."""
+    image = small_guest("many", megabytes=16)
+    site.run("n-bad", "o-good")
+    site.off("m-many", b"first disk", image.read_bytes(), b"third disk")
+    stumble = {
+        "name": "Stumble",
+        "ansible.builtin.fail": {"msg": "stumbled"},
+        "when": "inventory_hostname == 'n-bad'",
+    }
+
+    done = patch(
+        ["m-many", "n-bad", "o-good"],
+        entries=(WRITE, SETTING, stumble),
+        repository=site.repository,
+        rollback="failed",
+        max_failures="100%",
+        health_urls="http://127.0.0.1:1/shop",
+        code=2,
+    )
+
+    states = {name: result["state"] for name, result in done.of.items()}
+    assert states == {"m-many": "patched", "n-bad": "failed", "o-good": "patched"}
+    assert "Ask whether services answer: http://127.0.0.1:1/shop: " in done.printed
+    assert (site.said("n-bad"), site.said("o-good")) == (b"before!", b"patched")
+    assert site.snapshots("n-bad") == site.snapshots("o-good") == []
+    first, _second, third = site.contents("m-many")
+    assert (first[:10], third[:10]) == (b"first disk", b"third disk")
+    assert content(site.image("m-many", folder, number=1), "/etc/app") == "patched\n"
+
+
+@pytest.mark.one_a_day
 def test_a_machine_that_somebody_uses_meanwhile_is_left_as_it_is(site, patch, small_guest):
     image = small_guest("used", megabytes=16)
     for name in ("k-used", "l-quiet"):
-        site.off(name, image)
+        site.off(name, image.read_bytes())
     place = (16 << 20) - 4096
     use = {
         "name": "Somebody uses it",
@@ -235,8 +275,11 @@ def test_a_machine_that_somebody_uses_meanwhile_is_left_as_it_is(site, patch, sm
 
 @pytest.mark.one_a_day
 def test_safe_mode_does_not_touch_what_runs(site, patch):
-    site.run("j-safe")
-    done = patch(["j-safe"], safe_mode="true")
-    assert done.of["j-safe"]["state"] == "not_tried"
+    names = ["j-safe", "j-away", "j-left-out"]
+    site.run(*names)
+    done = patch(names, safe_mode="true", exclude="nobody, j-left.*", away=["j-away"], code=4)
+    states = {name: result["state"] for name, result in done.of.items()}
+    assert states == {"j-away": "failed", "j-safe": "not_tried"}
+    assert "could not be reached any more, and was not touched" in done.of["j-away"]["reason"]
     assert "safe mode" in done.of["j-safe"]["reason"]
     assert (site.said("j-safe"), site.snapshots("j-safe")) == (b"before!", [])

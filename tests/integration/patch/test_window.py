@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import json
 import types
 
 import pytest
+import yaml
 
 pytestmark = pytest.mark.serial
 WRITE = {
@@ -17,6 +19,8 @@ WRITE = {
 }
 # What is done to the disk of that name besides.
 BESIDES = {
+    "good": "[ -e '/my disk' ] || { mkdir '/my disk'; "
+    "echo '/dev/vdb /my\\040disk ext4 nofail 0 2' >> /etc/fstab; }",
     "stumbles": "false",
     "broken": "echo '/dev/vdb /data ext4 nofail 0 2' >> /etc/fstab; "
     "mkdir /boot; echo x > /boot/vmlinuz-9",
@@ -25,7 +29,7 @@ BESIDES = {
 
 def only_on(name, command):
     words = {"name": command, "ansible.builtin.raw": command}
-    return {**words, "when": f"inventory_hostname == '{name}'"}
+    return {**words, "when": f"inventory_hostname == '{name}'", "changed_when": False}
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +67,10 @@ def changed(printed, name):
 
 
 def test_what_was_written_is_in_the_disk_and_told(patched, content):
-    assert content(patched.disks["good"], "/etc/app") == "patched\n"
     result = patched.results["good"]
     assert (result["state"], result["reason"]) == ("patched", "")
-    assert result["changes"]["files"]["added"] == ["/etc/app"]
+    assert content(patched.disks["good"], "/etc/app") == "patched\n"
+    assert result["changes"]["files"]["added"] == ["/etc/app", "/my disk"]
 
 
 @pytest.mark.parametrize(
@@ -115,10 +119,88 @@ def test_the_second_window_changes_nothing_and_stops_where_a_batch_fails(
     assert {name: sha256(path) for name, path in disks.items()} == before
 
 
+def test_what_is_not_its_own_or_cannot_be_committed_is_not_kept(
+    patch, small_guest, tasks, window, content, sha256
+):
+    """While the batch is judged, another window begins anew in one disk, and one is touched."""
+    disks = {name: small_guest(name) for name in ("taken", "touched")}
+    before = {name: sha256(path) for name, path in disks.items()}
+    words = {
+        "path": str(disks["taken"]),
+        "mount_point": "{{ hostvars['taken'].ansible_host }}",
+    }
+    again = {"read_only": False, "transaction": True}
+    meanwhile = tasks(
+        {"vdisk.lifecycle.vmdk_mount": {**words, "state": "discarded"}},
+        {
+            "vdisk.lifecycle.vmdk_mount": {
+                **words,
+                **again,
+                "overlay": f"{disks['taken']}.patch-window-later",
+            }
+        },
+        {"ansible.builtin.file": {"path": str(disks["touched"]), "state": "touch"}},
+        name="meanwhile.yml",
+    )
+
+    results, _printed = patch(disks, health=meanwhile, max_failures="100%", code=2)
+
+    assert [results[name]["state"] for name in disks] == ["failed", "failed"]
+    assert "another window works on it" in results["taken"]["reason"]
+    assert "was changed under its pending transaction" in results["touched"]["reason"]
+    left = {each.name for each in window.folder.glob("*.vdisk-transaction")}
+    assert left == {"taken.img.vdisk-transaction"}
+    window.discard(disks["taken"])
+    assert {name: sha256(path) for name, path in disks.items()} == before
+
+
+REFUSED = {
+    "does not know clusters": {"select": {"clusters": ["one"], "tags": "patch"}},
+    "it would select all": {"select": "{cluster: []}"},
+    "No machine fits": {"disks": []},
+    "names a disk more than once": {"disks": [{"path": "/srv/a"}, {"path": "/srv/a", "name": "b"}]},
+    "not among the machines: 50%": {"disks": [{"path": "/srv/a"}], "canary": "/srv/a, 50%"},
+    "patch_window_batch is a list": {"disks": [{"path": "/srv/a"}], "batch": "0"},
+}
+
+
+def test_what_would_mean_other_machines_than_were_meant_is_refused(window, folder):
+    """Before anything begins. All of it in one play, as a playbook takes so long to start."""
+    tell = {"dest": str(folder / "refused"), "mode": "0600"}
+    said = "{{ (refused | default([])) + [ansible_failed_result.msg] }}"
+    steps = [
+        {
+            "block": [
+                {
+                    "ansible.builtin.include_role": {
+                        "name": "vdisk.lifecycle.patch_window",
+                        "tasks_from": "hosts",
+                    },
+                    "vars": {f"patch_window_{name}": value for name, value in words.items()},
+                }
+            ],
+            "rescue": [{"ansible.builtin.set_fact": {"refused": said}}],
+        }
+        for words in REFUSED.values()
+    ]
+    write = {"ansible.builtin.copy": {**tell, "content": "{{ refused | to_json }}"}}
+    play = {"hosts": "localhost", "gather_facts": False, "tasks": [*steps, write]}
+    (folder / "refused.yml").write_text(yaml.safe_dump([play]))
+
+    printed = window.play(folder / "refused.yml")
+
+    found = json.loads((folder / "refused").read_text())
+    assert len(found) == len(REFUSED), printed
+    assert [told for told, words in zip(REFUSED, found, strict=True) if told not in words] == []
+
+
 def test_safe_mode_tells_everything_and_keeps_nothing(patch, small_guest, sha256):
     disk = small_guest("new")
+    orphan = disk.with_name("new.img.patch-window-0123abcd.grains")  # killed before it had begun
+    orphan.touch()
     before = sha256(disk)
     results, _printed = patch({"new": disk}, safe_mode=True)
+    assert not orphan.exists()
     assert (results["new"]["state"], results["new"]["reason"]) == ("rolled_back", "safe mode")
     assert results["new"]["changes"]["files"]["added"] == ["/etc/app"]
     assert sha256(disk) == before

@@ -24,9 +24,6 @@ description:
     job has left of one. A machine that is restored in place is marked, too, before the first write;
     a restore that was killed is completed by running it again.
   - Restoring a machine is described in C(docs/vm-restore.md) of the collection.
-requirements:
-  - zstandard, blake3 and cryptography (Python libraries on the host that runs the module)
-  - pyvmomi >= 8.0.3 for O(vm), O(new_name), and managed disks as O(dest)
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
   - vdisk.lifecycle.attributes.progress
@@ -146,6 +143,8 @@ options:
         a disk of this host, which has the same size. So disks that were worked on outside of the
         machine, as the role C(patch_window) does, come back to it by the same way as a restore, and
         with the same care.
+      - Not with O(what=configuration). A disk that has a pending transaction is read as it was
+        before that; commit it first.
       - A template is taken, too. It is a virtual machine meanwhile, and a template again when it is
         whole.
     type: dict

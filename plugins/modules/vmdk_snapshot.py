@@ -24,6 +24,12 @@ extends_documentation_fragment:
   - vdisk.lifecycle.attributes.progress
   - vdisk.lifecycle.options.allow_outside
   - vdisk.lifecycle.vsphere
+attributes:
+  idempotent:
+    support: partial
+    details:
+      - To go back to a snapshot of O(vm) or of a first-class disk counts as a change each time,
+        since vSphere does not tell whether anything differs from it.
 options:
   path:
     description:
@@ -44,7 +50,8 @@ options:
   name:
     description:
       - The name of the snapshot of O(vm). A snapshot of that name that something else made is an
-        error.
+        error. It must not begin with C(vdisk-lifecycle), as the names of runs do, nor have C(%25),
+        C(%2f) or C(%5c) in it.
     type: str
   quiesce:
     description:
@@ -75,7 +82,8 @@ options:
         removes it and awaits the consolidation; what the guest has written since stays.
         V(reverted) goes back to it, which counts as a change each time; the snapshot stays. A
         machine that ran when the snapshot was taken is powered on again then, and boots as after a
-        power failure. With newer snapshots on top of it, that is an error.
+        power failure. With newer snapshots on top of it, or where the machine was taken back to
+        another snapshot since, that is an error.
       - V(present) makes an empty child over the disk.
       - V(absent) commits. What the child holds goes into the disk, and the child is removed; the
         disk is larger afterwards if the child was. Children of the child become children of the

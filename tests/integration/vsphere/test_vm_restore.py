@@ -67,6 +67,11 @@ def cards(config):
     ]
 
 
+def disks_of(machine):
+    devices = machine.config.hardware.device
+    return [each for each in devices if isinstance(each, vim.vm.device.VirtualDisk)]
+
+
 @pytest.mark.parametrize("road", ["datastore", "nfc"])
 def test_a_new_machine_has_the_content_of_the_point(room, road):
     name = room.machine()
@@ -133,6 +138,27 @@ def test_what_the_product_has_backed_up_while_the_guest_ran(room):
 
     assert room.content(f"{name}-new") == content != room.content(name)
     assert unwanted(result) == []
+
+
+@pytest.mark.slow
+def test_a_machine_goes_to_another_vcenter(room, start_vcenter):
+    name = room.machine(sizes=(1,))
+    content = room.back_up(name)
+    other = start_vcenter()
+    where = {each: getattr(other, each) for each in ("hostname", "port", "username", "password")}
+    options = {"restore_point": f"{name}@latest", "vm": name, "validate_certs": False, **where}
+
+    result = room.restore(**options)
+
+    assert result["changed"]
+    assert unwanted(result) == []
+    with other.connect() as client:
+        machine = client.content.searchIndex.FindByUuid(
+            None, result["vm"]["instance_uuid"], True, True
+        )
+        (disk,) = disks_of(machine)
+    assert [other.guest_read(name, disk.key, 0, len(content[0]))] == content
+    assert not room.restore(**options)["changed"]
 
 
 def test_where_disks_are_objects_another_transport_is_taken(room):

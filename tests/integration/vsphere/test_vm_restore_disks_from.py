@@ -85,11 +85,20 @@ def test_a_template_is_one_again(room, tmp_path):
 
 
 def test_disks_that_do_not_fit_are_refused(room, tmp_path):
-    name = room.machine(sizes=(1,))
+    name = room.machine(sizes=(1, 2))
     before = room.back_up(name)
     path = tmp_path / "other.img"
     path.write_bytes(bytes(2 * MIB))
     words = {"restore_point": f"{name}@latest", "vm": name, "force": True}
+    own = {"scsi0:1": str(path)}
     assert "of another size for scsi0:0" in room.refused(**words, disks_from={"scsi0:0": str(path)})
     assert "has none of that name" in room.refused(**words, disks_from={"scsi0:9": str(path)})
+    assert "the same disk for several" in room.refused(
+        **words, disks_from={**own, "scsi0:0": str(path)}
+    )
+    assert "configuration restores none" in room.refused(
+        **words, disks_from=own, what="configuration"
+    )
+    words["restore_point"] += "#scsi0:0"
+    assert "has none of that name" in room.refused(**words, disks_from=own)
     assert room.content(name) == before

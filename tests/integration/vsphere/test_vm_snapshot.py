@@ -14,6 +14,7 @@ from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.lifecycle imp
     keep,
     log_in,
     names,
+    wait,
 )
 from ansible_collections.vdisk.lifecycle.tests.simulator.fixtures import needed, simulator
 
@@ -107,6 +108,22 @@ def test_what_somebody_has_taken_since_keeps_it_from_going_back(machine):
     assert machine.read() == b"later"
     machine.snapshot("absent")
     assert names(machine.vm) == ["theirs"]
+
+
+def test_a_machine_that_stands_on_another_snapshot_is_left_there(machine):
+    """Somebody has gone back to an older one meanwhile, and works on from there."""
+    keep(machine.session, machine.vm, "theirs")
+    machine.snapshot()
+    (older,) = machine.vm.snapshot.rootSnapshotList
+    wait(machine.session, older.snapshot.RevertToSnapshot_Task(suppressPowerOn=True))
+    machine.write(b"there")
+    assert "does not stand on the snapshot mine any more" in machine.refused("reverted")
+    assert machine.read() == b"there"
+
+
+def test_a_name_that_vsphere_would_read_as_another_is_refused(machine):
+    assert "cannot be the name of a snapshot" in machine.refused(name="100%25")
+    assert names(machine.vm) == []
 
 
 def test_a_full_datastore_gets_none(machine):

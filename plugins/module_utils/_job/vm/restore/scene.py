@@ -158,7 +158,7 @@ def open_scene(request: RestoreVmRequest) -> Scene:
             "the configuration of a machine is not restored as one of its disks",
             hint="Leave out #configuration, and say what: configuration.",
         )
-    _check_disks_from(request, point)
+    _check_disks_from(request, point, name)
     has_document = any(disk.is_configuration for disk in point.disks)
     return Scene(
         request=request,
@@ -170,13 +170,23 @@ def open_scene(request: RestoreVmRequest) -> Scene:
     )
 
 
-def _check_disks_from(request: RestoreVmRequest, point: RestorePoint) -> None:
-    """Raises InvalidRequest for a disk that is not in the point, or of another size."""
-    sizes = {disk.name: disk.size for disk in point.real_disks}
+def _check_disks_from(request: RestoreVmRequest, point: RestorePoint, only: str | None) -> None:
+    """Raises InvalidRequest for what would not be done, or done to a disk that was not meant."""
+    if request.disks_from and request.what == CONFIGURATION:
+        raise InvalidRequest(
+            f"disks_from says what disks shall hold, and what: {CONFIGURATION} restores none",
+            hint="Leave out one of them.",
+        )
+    paths = list(request.disks_from.values())
+    if len(set(paths)) < len(paths):
+        raise InvalidRequest(
+            "disks_from has the same disk for several", found=", ".join(sorted(paths))
+        )
+    sizes = {disk.name: disk.size for disk in point.real_disks if only in (None, disk.name)}
     for name, path in request.disks_from.items():
         if name not in sizes:
             raise InvalidRequest(
-                f"disks_from names the disk {name}, and the restore point has none of that name",
+                f"disks_from names the disk {name}, and what is restored has none of that name",
                 path=point.repository,
                 found=", ".join(sizes),
             )

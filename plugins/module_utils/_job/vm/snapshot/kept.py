@@ -67,12 +67,14 @@ class Kept:
 
 
 def refuse_name(name: str) -> None:
-    """Raises InvalidRequest for a name that would look like that of a run."""
-    if not name.strip() or name.startswith(PREFIX):
+    """Raises InvalidRequest for a name that would look like that of a run, or be read as another:
+    vSphere writes %25, %2f and %5c for %, / and a backslash."""
+    if not name.strip() or name.startswith(PREFIX) or plain(name) != name:
         raise InvalidRequest(
             "that cannot be the name of a snapshot",
             found=repr(name),
-            expected=f"a name that is not empty and does not begin with {PREFIX!r}",
+            expected=f"a name that is not empty, does not begin with {PREFIX!r}, and has no %25,"
+            " %2f or %5c in it",
         )
 
 

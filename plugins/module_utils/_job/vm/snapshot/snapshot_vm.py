@@ -11,6 +11,7 @@ from ...._device.errors import DiskError, DiskInUse, DiskNotFound, UnsupportedDi
 from ...._vsphere.connection import tasks
 from ...._vsphere.connection.collect import properties
 from ...._vsphere.connection.shared import shared_session
+from ...._vsphere.machine.power_on import ON, look, power_on
 from ...._vsphere.machine.tree import all_snapshots
 from ...._vsphere.snapshots.journal import Journal
 from ...._vsphere.snapshots.naming import description, snapshot_name
@@ -67,8 +68,8 @@ class _Work:
         return Plan({"snapshot": before}, {"snapshot": None}, {"snapshot": None}, self._remove)
 
     def reverted(self) -> Plan:
-        """The disks are as in the snapshot, which stays. Raises DiskNotFound where it is not."""
-        kept = self._require()
+        """The disks are as in the snapshot, which stays. Raises as _require_last()."""
+        kept = self._require_last()
         self._refuse_unfinished()
         facts: Result = {"snapshot": kept.facts(self._subject.name)}
         result = {**facts, "powered_on": kept.note.was_on}
@@ -111,8 +112,7 @@ class _Work:
 
     def _revert(self) -> Result:
         with self._run("revert") as (_journal, warnings):
-            kept = self._require()
-            self._refuse_newer(kept)
+            kept = self._require_last()
             what = f"go back to the snapshot {self._request.name}"
             task = self._session.call(
                 lambda: kept.node.snapshot.RevertToSnapshot_Task(suppressPowerOn=True), what
@@ -124,12 +124,11 @@ class _Work:
 
     def _power_on(self) -> bool:
         """Without memory, a machine is off after a revert. Raises DiskError."""
-        if properties(self._session, self._vm, (_POWER,)).get(_POWER) == "poweredOn":
+        name = self._subject.name
+        if look(self._session, self._vm).power_state == ON:
             return True
-        name, what = self._subject.name, "power it on again"
         try:
-            task = self._session.call(self._vm.PowerOnVM_Task, what, name)
-            tasks.wait(self._session, task, what, name)
+            power_on(self._session, self._vm, name)
         except DiskError as error:
             told = f"{name} is off. Its disks are as in the snapshot: it can be powered on by hand."
             error.hint = " ".join(filter(None, (error.hint, told)))
@@ -148,19 +147,20 @@ class _Work:
         return find_kept(of_vm, self._subject.name, self._request.name)
 
     def _require(self) -> Kept:
-        kept = self._kept()
+        of_vm = properties(self._session, self._vm, ("snapshot",))
+        kept = find_kept(of_vm, self._subject.name, self._request.name)
         if kept is None:
-            of_vm = properties(self._session, self._vm, ("snapshot",))
             raise DiskNotFound(
                 f"there is no snapshot {self._request.name}",
                 path=self._subject.name,
                 found=", ".join(str(node.name) for node in all_snapshots(of_vm)) or "no snapshot",
             )
-        self._refuse_newer(kept)
         return kept
 
-    def _refuse_newer(self, kept: Kept) -> None:
-        """Who took another one since wants what was written in between. Raises DiskInUse."""
+    def _require_last(self) -> Kept:
+        """Who took another one since, or went back to another one, wants what was written from
+        there on. Raises DiskInUse, DiskNotFound."""
+        kept = self._require()
         newer = [str(node.name) for node in kept.node.childSnapshotList or ()]
         if newer:
             raise DiskInUse(
@@ -169,6 +169,16 @@ class _Work:
                 found=", ".join(newer),
                 hint="Remove those first, or go back by hand.",
             )
+        info = properties(self._session, self._vm, ("snapshot",)).get("snapshot")
+        current = info and info.currentSnapshot
+        if not current or current._moId != kept.node.snapshot._moId:
+            raise DiskInUse(
+                f"the machine does not stand on the snapshot {self._request.name} any more,"
+                " so somebody went back to another one since",
+                path=self._subject.name,
+                hint="What was written since would be lost. If that is meant, go back by hand.",
+            )
+        return kept
 
     def _refuse_unfinished(self) -> None:
         """A restore that is at work needs the disks. Raises DiskInUse."""

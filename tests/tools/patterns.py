@@ -70,29 +70,12 @@ def templates() -> list[Facts]:
 
 def definition(template: Facts) -> Facts:
     """meta/pattern.json"""
-    title = template["description"]
-    job = {
-        "name": template["name"],
-        "description": title,
-        "execution_environment": ENVIRONMENT["name"],
-        "playbook": "site.yml",
-        "primary": True,
-        "ask_credential_on_launch": True,
-        "ask_inventory_on_launch": True,
-        "ask_verbosity_on_launch": True,
-        "forks": template.get("forks", 0),
-        "survey": {
-            "name": template["name"],
-            "description": title,
-            "spec": [_question(each) for each in template["survey"]],
-        },
-    }
     return {
         "schema_version": "1.0.0",
         "name": template["pattern"],
         "title": template["title"],
         "description": template["about"],
-        "short_description": title,
+        "short_description": template["description"],
         "tags": ["backup", "storage", "vmware"],
         "aap_resources": {
             "controller_project": {
@@ -100,8 +83,23 @@ def definition(template: Facts) -> Facts:
                 "description": f"The pattern {template['pattern']} of the collection",
             },
             "controller_execution_environment": ENVIRONMENT,
-            "controller_job_templates": [job],
+            "controller_job_templates": [_job_template(template)],
         },
+    }
+
+
+def _job_template(template: Facts) -> Facts:
+    named = {"name": template["name"], "description": template["description"]}
+    return {
+        **named,
+        "execution_environment": ENVIRONMENT["name"],
+        "playbook": "site.yml",
+        "primary": True,
+        "ask_credential_on_launch": True,
+        "ask_inventory_on_launch": True,
+        "ask_verbosity_on_launch": True,
+        "forks": template.get("forks", 0),
+        "survey": {**named, "spec": [_question(each) for each in template["survey"]]},
     }
 
 

@@ -66,6 +66,8 @@ class Awx:
         entry |= {"type": kind, "summary_fields": {}, "scm_revision": "", "related": {}}
         if kind == "job_templates":
             entry["related"] = {"survey_spec": f"{url}survey_spec/"}
+        if kind == "groups":
+            entry["related"] = {name: f"{url}{name}/" for name in ("hosts", "children")}
         self.objects[kind][number] = entry
         return entry
 
@@ -74,6 +76,16 @@ class Awx:
         self._check(kind, {**entry, **fields})
         entry.update(fields)
         return entry
+
+    def shown(self, entry: Object) -> Object:
+        """An object as AWX shows it: secrets of credentials it never does."""
+        if entry["type"] != "credentials":
+            return entry
+        fields = self.objects["credential_types"][entry["credential_type"]]["inputs"]["fields"]
+        secret = {field["id"] for field in fields if field.get("secret")}
+        inputs = entry["inputs"]
+        hidden = {key: "$encrypted$" if key in secret else inputs[key] for key in inputs}
+        return {**entry, "inputs": hidden}
 
     def set_survey(self, number: int, survey: Object) -> None:
         check_survey(survey)
@@ -138,15 +150,19 @@ def check_survey(survey: Object) -> None:
 
 
 def answers(survey: Object, given: Object) -> Object:
-    """What a launch hands to the job: the answers, and defaults for the rest."""
+    """What a launch hands to the job: the answers, and defaults for the rest.
+
+    To what is required a launch has to give an answer, for all that there is a default: that one
+    is for people, who have it in their form.
+    """
     asked = {question["variable"]: question for question in survey["spec"]}
     if unasked := set(given) - set(asked):
         raise Refused(f"not in the survey: {unasked}")
     result = {}
     for variable, question in asked.items():
-        value = given.get(variable, question.get("default"))
-        if value in (None, "") and question["required"]:
+        if variable not in given and question["required"]:
             raise Refused(f"'{variable}' value missing")
+        value = given.get(variable, question.get("default"))
         if value is None or (value == "" and question["type"] == "integer"):
             continue
         if isinstance(value, bool) or not isinstance(value, ANSWERS[question["type"]]):
@@ -213,13 +229,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _act(self, verb: str, words: list[str], query: Object, body: Object) -> tuple[int, t.Any]:
         match verb, words:
             case "GET", [kind]:
-                return 200, _page(self.awx.find(kind, query))
+                return 200, _page([self.awx.shown(each) for each in self.awx.find(kind, query)])
             case "POST", [kind]:
-                return 201, self.awx.add(kind, body)
+                return 201, self.awx.shown(self.awx.add(kind, body))
             case "GET", [kind, number]:
-                return 200, self.awx.objects[kind][int(number)]
+                return 200, self.awx.shown(self.awx.objects[kind][int(number)])
             case "PATCH", [kind, number]:
-                return 200, self.awx.change(kind, int(number), body)
+                return 200, self.awx.shown(self.awx.change(kind, int(number), body))
             case "GET", ["job_templates", number, "survey_spec"]:
                 return 200, self.awx.surveys.get(int(number), {})
             case "POST", ["job_templates", number, "survey_spec"]:

@@ -99,9 +99,9 @@ def run(
     inventory: Facts,
     environment: Facts,
     project: Path = PROJECT,
-    check: bool = False,
+    words: str = "",
 ) -> Job:
-    """One playbook of a project."""
+    """One playbook of a project; `words` stand on the command line."""
     for part in ("env", "inventory"):
         (folder / part).mkdir(parents=True)
     (folder / "project").symlink_to(project)
@@ -111,9 +111,9 @@ def run(
     hosts = folder / "inventory/hosts"
     hosts.write_text(f"#!/usr/bin/env python3\nprint({json.dumps(inventory)!r})\n")
     hosts.chmod(0o700)
-    (folder / "env/cmdline").write_text("--forks 20" + " --check" * check)
-    words = [sys.executable, "-m", "ansible_runner", "run", str(folder), "-p", playbook]
-    subprocess.run([*words, "--ident", "job", "--quiet"], check=False, stdin=subprocess.DEVNULL)
+    (folder / "env/cmdline").write_text(f"--forks 20 {words}")
+    command = [sys.executable, "-m", "ansible_runner", "run", str(folder), "-p", playbook]
+    subprocess.run([*command, "--ident", "job", "--quiet"], check=False, stdin=subprocess.DEVNULL)
     return Job(folder, (folder / "artifacts/job/status").read_text())
 
 

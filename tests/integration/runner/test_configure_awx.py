@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from .awx_server import TOKEN, Awx, Server, check_survey
+from .awx_server import TOKEN, Awx, Refused, Server, answers, check_survey
 from .definitions import PROJECT, SITE, TEMPLATES
 from .jobs import run, secrets_in, typed
 
@@ -49,7 +49,7 @@ def configure(awx_awx, tmp_path):
             folder = tmp_path / str(next(count))
             book = "playbooks/configure_awx.yml"
             variables = {**SITE_YML, **variables}
-            job = run(folder, book, variables, {}, environment, check=check)
+            job = run(folder, book, variables, {}, environment, words="--check" * check)
         assert job.status == "successful", job.output
         assert secrets_in(job, TOKEN, *SECRETS) == []
         written = list(awx.writes)
@@ -64,12 +64,12 @@ def asked_in(awx, name):
     return awx.surveys[awx.named("job_templates", f"vdisk: {name}")["id"]]
 
 
-def expected(template):
+def expected(template, **answers):
     """The questions of the files, with the site's own answers for defaults."""
-    own = {"target": "proxy1"}
-    own |= {name: "/srv/backup" for name in SITE["awx_answers"] if name != "target"}
+    own = {"target": "proxy1", **answers}
+    own |= {name: "/srv/backup" for name in SITE["awx_own_answers"] if name != "target"}
     return [
-        {**question, "default": own[question["variable"]]}
+        {**question, "default": own[question["variable"]], "required": False}
         if question["variable"] in own
         else question
         for question in template["survey"]
@@ -79,11 +79,12 @@ def expected(template):
 @pytest.mark.one_a_day
 def test_awx_becomes_what_the_files_say_and_stays_so(configure):
     awx = Awx(PROJECT)
-    _job, written = configure(awx)
+    careless = {"backup_window_safe_mode": "false"}
+    _job, written = configure(awx, awx_answers=careless)
     assert len(written) == len([word for word in written if word.startswith("POST ")])
     for name, template in TEMPLATES.items():
         survey = asked_in(awx, name)
-        assert survey["spec"] == expected(template)
+        assert survey["spec"] == expected(template, **careless)
         made = awx.named("job_templates", template["name"])
         assert (made["playbook"], made["survey_enabled"]) == (template["playbook"], True)
         linked = awx.links("job_templates", made["id"], "credentials")
@@ -101,18 +102,27 @@ def test_awx_becomes_what_the_files_say_and_stays_so(configure):
     assert nightly["rrule"].startswith("DTSTART;TZID=Etc/UTC:20260101T220000 RRULE:FREQ=DAILY;")
 
     # The second run, of some of it because each of them takes a second: nothing to do but one.
+    by_hand = awx.add("hosts", {"name": "proxy3", "inventory": proxies["inventory"]})
+    awx.link("groups", proxies["id"], "hosts", {"id": by_hand["id"]})
     somebody_changed = asked_in(awx, "proxies")["spec"][0]
     somebody_changed["default"] = "another_group"
     some = [
         {**TEMPLATES[name], "extra_vars": typed(TEMPLATES[name]["extra_vars"])}
         for name in ("backup window", "proxies")
     ]
-    again, written = configure(awx, awx_templates=some, awx_schedules=[])
+    some = {"awx_templates": some, "awx_schedules": [], "awx_answers": careless}
+    again, written = configure(awx, **some)
     path = f"/api/v2/job_templates/{awx.named('job_templates', 'vdisk: proxies')['id']}"
     assert written == [f"POST {path}/survey_spec/"]
     assert asked_in(awx, "proxies")["spec"] == expected(TEMPLATES["proxies"])
     changed = [event for event in again.events if event["event_data"].get("res", {}).get("changed")]
     assert len(changed) == 2  # the item, and its task
+
+    # Of a site that says less than AWX has, nothing is taken away.
+    less = {"awx_credentials": [], "awx_proxies": [], "awx_target": "proxy1"}
+    one = {**some, "awx_templates": some["awx_templates"][:1]}
+    _job, written = configure(awx, **one, **less)
+    assert written == []
 
 
 @pytest.mark.one_a_day
@@ -131,3 +141,7 @@ def test_the_small_awx_refuses_what_awx_refuses():
     ):
         with pytest.raises(Exception, match=r"v: |boolean"):
             check_survey({"name": "S", "description": "", "spec": [{**question, **wrong}]})
+    required = {**question, "type": "text", "default": "an answer"}
+    assert answers({"spec": [{**required, "required": False}]}, {}) == {"v": "an answer"}
+    with pytest.raises(Refused, match="'v' value missing"):
+        answers({"spec": [required]}, {})

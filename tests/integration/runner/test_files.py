@@ -14,7 +14,7 @@ import pytest
 import yaml
 from ansiblelint import schemas
 
-from .awx_server import playbooks
+from .awx_server import answers, playbooks
 from .definitions import CREDENTIAL_TYPES, PROJECT, SITE, TEMPLATES
 
 PATTERNS = sorted((PROJECT / "extensions/patterns").iterdir())
@@ -41,12 +41,15 @@ def fits(template):
         assert name == "target" or name in options
     for question in template["survey"]:
         variable, default = question["variable"], question.get("default")
+        # What has a default cannot be required: AWX lets no schedule leave it to the default.
+        assert default is None or not question["required"], variable
         used = re.search(rf"\b{variable}\b", json.dumps(extra))
+        assert variable.startswith("survey_") == bool(used), variable
         if variable == "target" or used:
             continue
         option = options[variable]
-        # An answer that may be empty is nothing at all for ansible-core: see awx_templates.yml.
-        assert question["required"] or question["type"] == "integer", variable
+        # An empty answer is nothing at all for ansible-core: see awx_templates.yml.
+        assert question["type"] != "text" or default != "", variable
         if default is not None:
             assert str(default).lower() == str(option.get("default", default)).lower(), variable
         if "choices" in option:
@@ -67,10 +70,18 @@ def test_defaults_of_credentials_leave_no_variable_empty():
 def test_schedules_and_answers_belong_to_something():
     asked = {question["variable"] for each in TEMPLATES.values() for question in each["survey"]}
     names = {template["name"] for template in TEMPLATES.values()}
-    assert set(SITE["awx_answers"]) <= asked
+    assert set(SITE["awx_own_answers"]) <= asked
     for schedule in SITE["awx_schedules"]:
         assert schedule["template"] in names
         assert set(schedule.get("answers", {})) <= asked
+
+
+def site_survey(template):
+    """The survey of a template, as configure_awx.yml makes it."""
+    known = {"required": False, "default": "of the site"}
+    spec = template["survey"]
+    own = SITE["awx_own_answers"]
+    return {"spec": [{**each, **known} if each["variable"] in own else each for each in spec]}
 
 
 def test_patterns_are_what_the_templates_say():
@@ -110,4 +121,11 @@ def test_the_rulebook_is_one_and_starts_templates_that_are_there():
         template = templates[job["name"]]
         role = template["playbook"].removeprefix("playbooks/").removesuffix(".yml")
         known = {question["variable"] for question in template["survey"]} | set(options_of(role))
-        assert set(job["job_args"]["extra_vars"]) <= known
+        given = job["job_args"]["extra_vars"]
+        for state in re.findall(r"'state', 'eq', '(\w+)'", given.get("survey_machines", "")):
+            # Else the text could be empty, and mean all machines.
+            assert f"event.payload.totals.{state} > 0" in rule["condition"]
+        assert set(given) <= known
+        asked = site_survey(template)
+        variables = {question["variable"] for question in asked["spec"]}
+        answers(asked, {key: given[key] for key in given if key in variables})

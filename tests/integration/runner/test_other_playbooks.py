@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ansible_collections.vdisk.lifecycle.tests.examples import day
 
@@ -43,6 +44,7 @@ SMALL = {
 TODAY = sorted(SMALL) if day() is None else sorted(SMALL)[day() % 2 :: 2]
 ELSEWHERE = {
     "configure_awx": "test_configure_awx.py",
+    "known_target": "all others begin with it; test_a_target_that_is_not_there_is_no_success",
     "demo": "takes a minute and a half: make demo",
     "vsphere_role": "wants community.vmware; its lists are tested in vsphere/test_role.py",
 }
@@ -91,6 +93,29 @@ def test_a_playbook_on_a_small_disk(name, here):
     assert secrets_in(job, PASSPHRASE) == []
     if name in ("recover", "restore_files"):
         assert (here / "files/hello.txt").read_text() == "hello\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "words", "told"),
+    [
+        ("prxoy1", "", "target is prxoy1: "),
+        ("", "", "target is empty: "),
+        ("proxy1", "--limit proxy2", "--limit proxy2 leaves out the target, proxy1"),
+    ],
+)
+def test_a_target_that_is_not_there_is_no_success(tmp_path, target, words, told):
+    """Not a job that does nothing, and is green."""
+    inventory, given = inventory_of("proxy1", "proxy2"), typed({"target": target})
+    job = run(tmp_path, "playbooks/repository.yml", given, inventory, {}, words=words)
+    assert job.status == "failed"
+    assert told in job.output
+
+
+def test_every_playbook_that_has_a_target_looks_whether_it_is_there():
+    for path in (PROJECT / "playbooks").glob("*.yml"):
+        first = yaml.safe_load(path.read_text())[0]
+        if path.stem not in ELSEWHERE:
+            assert first.get("ansible.builtin.import_playbook") == "known_target.yml", path
 
 
 def test_every_playbook_is_run_by_a_test():

@@ -8,7 +8,8 @@ import json
 
 import pytest
 
-from .jobs import inventory_of, launch, run, secrets_in
+from .definitions import TEMPLATES
+from .jobs import inventory_of, launch, run, secrets_in, typed
 
 PASSPHRASE = "a passphrase that nobody sees"
 MIB = 1 << 20
@@ -32,7 +33,7 @@ def job(tmp_path, shared_vcenter, credentials):
         ended = launch(
             tmp_path / name.replace(" ", "-"),
             name,
-            given if "proxies" in given else {"target": "proxy1", **given},
+            given if "survey_proxies" in given else {"target": "proxy1", **given},
             inventory=inventory or inventory_of("proxy1", **kept),
             credentials=credentials,
             environment={
@@ -52,7 +53,7 @@ def test_a_night_and_the_day_after(job, modules, tmp_path):
     """A window, the care of its repository, and a restore that is only tried."""
     url = str(tmp_path / "repository")
     modules.vmdk_repository(url=url, passphrase=PASSPHRASE)
-    answers = {"machines": "files01, no-such-*", "backup_window_verify": "list"}
+    answers = {"survey_machines": "files01, no-such-*", "backup_window_verify": "list"}
     night = job("backup window", backup_window_repository=url, **answers)
     (report,) = (tmp_path / "kept").glob("*/report.json")
     content = json.loads(report.read_text())
@@ -67,15 +68,15 @@ def test_a_night_and_the_day_after(job, modules, tmp_path):
     (tried,) = job(
         "restore a machine",
         restore_vm_repository=url,
-        point="files01@latest",
-        new_name="files02",
+        survey_point="files01@latest",
+        survey_new_name="files02",
     ).results("Tell")
     assert tried["event_data"]["res"]["msg"] == ["files02: planned"]
 
 
 @pytest.mark.one_a_day
 def test_a_patch_window_in_safe_mode_looks_at_running_machines(job):
-    window = job("patch window", inventory_of("proxy1", "web01"), machines="web01")
+    window = job("patch window", inventory_of("proxy1", "web01"), survey_machines="web01")
     assert window.said("Tell how it went") == "['web01: not_tried']"
 
 
@@ -91,7 +92,7 @@ def test_a_drill_starts_what_was_backed_up(job, modules, tmp_path, sector):
         restore_drill_boot={"marker": "VDISK64", "accelerator": "tcg", "timeout": 60},
         restore_drill_report_dir=str(tmp_path / "drills"),
     )
-    job("restore drill", place, restore_drill_repository=url, drill_machines="speaks.*")
+    job("restore drill", place, restore_drill_repository=url, survey_machines="speaks.*")
     (report,) = (tmp_path / "drills").rglob("*.json")
     assert "speaks01" in report.read_text()
     assert "other01" not in report.read_text()
@@ -99,9 +100,25 @@ def test_a_drill_starts_what_was_backed_up(job, modules, tmp_path, sector):
 
 @pytest.mark.one_a_day
 def test_a_proxy_is_looked_at(job):
-    looked = job("proxies", proxies="backup_window_proxies")
+    looked = job("proxies", survey_proxies="backup_window_proxies")
     assert looked.said("Show what there is to do")
     assert not any(event["event_data"].get("res", {}).get("changed") for event in looked.events)
+
+
+@pytest.mark.parametrize("name", ["backup window", "patch window"])
+def test_only_an_empty_answer_means_all_machines(tmp_path, name):
+    """`no` and `0` are names of machines, for all that YAML takes them for something else."""
+    role = name.replace(" ", "_")
+    asked = [f"{role}_{each}" for each in ("vms", "clusters", "tags")]
+    answers = {"survey_machines": "no", "survey_clusters": "0", "survey_tags": ""}
+    tell = {"name": "Tell", "ansible.builtin.debug": {"msg": f"{{{{ [{', '.join(asked)}] }}}}"}}
+    project = tmp_path / "project"
+    project.mkdir()
+    play = {"hosts": "proxy1", "gather_facts": False, "tasks": [tell]}
+    (project / "site.yml").write_text(json.dumps([play]))
+    variables = {**TEMPLATES[name]["extra_vars"], **typed(answers)}
+    job = run(tmp_path / "job", "site.yml", variables, inventory_of("proxy1"), {}, project)
+    assert job.said("Tell") == "['False', '0', '']"
 
 
 def test_progress_is_in_the_events_before_the_end_of_the_task(start, modules, tmp_path):

@@ -113,9 +113,9 @@ class VmdkModule(AnsibleModule):
             plan = make_plan(self)
             result = plan.run(self.check_mode)
         except DiskError as error:
-            self.fail_json(msg=str(error), error=error.facts())
+            self.fail_json(msg=_printable(str(error)), error=error.facts())
         for told in result.pop("warnings", ()):
-            self.warn(told)
+            self.warn(_printable(told))
         if result["changed"]:
             result["diff"] = plan.diff
         self.exit_json(**result)
@@ -145,6 +145,13 @@ class VmdkModule(AnsibleModule):
 def _lasting(place: str | None) -> str | None:
     """A path that also means the same to a process with another working directory."""
     return place if place is None or "://" in place else os.path.abspath(place)
+
+
+def _printable(text: str) -> str:
+    """Names are those of strangers: what would move the cursor of a terminal is written out."""
+    return "".join(
+        each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text
+    )
 
 
 def _stop(number: int, _frame: object) -> t.NoReturn:

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import posixpath
 import shlex
 import signal
 import time
 import typing as t
 
+from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -34,6 +36,7 @@ if t.TYPE_CHECKING:
 FIRST_POLL_SECONDS, POLL_SECONDS = 0.1, 1.0  # short jobs should not wait for their end
 START_SECONDS = 120.0  # how long a module may take to say that it is there
 GRACE_SECONDS = 15.0  # how long its result may take once its process is gone
+AWAY_SECONDS = 300.0  # how long its host may be out of reach
 VARIABLE = "VDISK_PROGRESS_FILE"  # as in module_utils/_module.py
 TIME_LIMIT = 14 * 24 * 3600  # the async wrapper wants one
 # What the async wrapper adds to the module's own result.
@@ -85,13 +88,13 @@ class ProgressAction(ActionBase):
         progress_file = shell.join_path(shell.tmpdir, "progress.json")
         self._task.environment = [*(self._task.environment or []), {VARIABLE: progress_file}]
         self._task.async_val = TIME_LIMIT
-        started: Result = self._execute_module(task_vars=variables, wrap_async=True)
-        if "ansible_job_id" not in started:  # it failed before it began
-            return started
         with self._stopped_with_us(progress_file):
+            started: Result = self._execute_module(task_vars=variables, wrap_async=True)
+            if "ansible_job_id" not in started:  # it failed before it began
+                return started
             host = str(variables["inventory_hostname"])
             self._watch(progress_file, started["results_file"], host)
-        return self._collect(started["ansible_job_id"], variables)
+        return self._collect(started, variables)
 
     @contextlib.contextmanager
     def _stopped_with_us(self, progress_file: str) -> Iterator[None]:
@@ -114,14 +117,19 @@ class ProgressAction(ActionBase):
                 signal.signal(number, handler)
 
     def _end_job(self, progress_file: str) -> None:
-        pid = _PID_OF.format(file=shlex.quote(progress_file))
-        self._low_level_execute_command(f"kill -TERM {pid} 2>/dev/null")
+        """One that has not said its number yet finds the folder gone, and does not begin."""
+        folder = posixpath.dirname(progress_file)
+        there, away = shlex.quote(folder), shlex.quote(f"{folder}.over")
+        pid = _PID_OF.format(file=f"{away}/progress.json {there}/progress.json")
+        script = f"mv {there} {away}; kill -TERM {pid}; rm -rf {away}"
+        with contextlib.suppress(AnsibleConnectionFailure):  # nobody reaches it there
+            self._low_level_execute_command(f"( {script} ) 2>/dev/null")
 
     def _watch(self, progress_file: str, results_file: str, host: str) -> None:
         """Print lines until the job has left its result, or is gone without one."""
         throttle, pause, give_up = Throttle(), FIRST_POLL_SECONDS, time.monotonic() + START_SECONDS
         while time.monotonic() < give_up:
-            seen = self._look(progress_file, results_file)
+            seen = self._look_again(progress_file, results_file)
             if seen.finished:
                 return
             if not self._task.no_log:
@@ -140,6 +148,17 @@ class ProgressAction(ActionBase):
             where = host if proxy == host else f"{host} -> {proxy}"
             display.display(f"{where}: {progress_line(progress)}", log_only=drawn)
 
+    def _look_again(self, progress_file: str, results_file: str) -> _Seen:
+        """As Ansible's own polling does, take no network that is away for a moment for the end."""
+        end = time.monotonic() + AWAY_SECONDS
+        while True:
+            try:
+                return self._look(progress_file, results_file)
+            except AnsibleConnectionFailure:
+                if time.monotonic() > end:
+                    raise
+            time.sleep(POLL_SECONDS)
+
     def _look(self, progress_file: str, results_file: str) -> _Seen:
         """Both files, and whether the module's process lives, by one command."""
         progress, results = shlex.quote(progress_file), shlex.quote(results_file)
@@ -153,26 +172,25 @@ class ProgressAction(ActionBase):
         finished = any("started" not in state or state.get("finished") for state in states)
         return _Seen(facts, finished, "alive" in lines)
 
-    def _collect(self, job: str, variables: Result) -> Result:
+    def _collect(self, started: Result, variables: Result) -> Result:
         """The module's own result."""
         self._task.async_val = 0
-        result: Result = self._async_status(job, "status", variables)
+        result: Result = self._async_status(started, "status", variables)
         if not result.get("finished"):
             return {
                 "failed": True,
                 "msg": "The job vanished from the host without a result: it was killed, or the "
                 "host was restarted. Run the task again: it cleans up and starts over.",
             }
-        self._async_status(job, "cleanup", variables)
+        self._async_status(started, "cleanup", variables)
         return {key: value for key, value in result.items() if key not in _ASYNC_KEYS}
 
-    def _async_status(self, job: str, mode: str, variables: Result) -> Result:
-        directory = self._remote_expand_user(
-            self.get_shell_option("async_dir", default="~/.ansible_async")
-        )
+    def _async_status(self, started: Result, mode: str, variables: Result) -> Result:
+        # Where the wrapper put it: HOME may be another folder than that of the account.
+        folder = posixpath.dirname(started["results_file"])
         result: Result = self._execute_module(
             module_name="ansible.legacy.async_status",
-            module_args={"jid": job, "mode": mode, "_async_dir": directory},
+            module_args={"jid": started["ansible_job_id"], "mode": mode, "_async_dir": folder},
             task_vars=variables,
         )
         return result

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
 import time
 import typing as t
+
+from .errors import from_oserror
 
 INTERVAL = 0.5  # seconds between two writes of the file
 
@@ -43,7 +46,8 @@ class Silent:
 class ProgressFile:
     """Keeps `{pid, label, done, total, seconds}` in a file, replaced as a whole, never torn.
 
-    Progress is a courtesy: a file that cannot be written never stops the job.
+    Progress is a courtesy: a file that cannot be written never stops the job. Only a folder that
+    is gone says that whoever watches has, and then nothing is begun: raises DiskNotFound.
     """
 
     def __init__(self, path: str) -> None:
@@ -51,7 +55,12 @@ class ProgressFile:
         self._lock = threading.Lock()
         self._label, self._done, self._total = "", 0, 0
         self._begin = self._written = time.monotonic()
-        self._write()  # says that the job lives
+        try:
+            self._replace()  # says that the job lives
+        except FileNotFoundError as error:
+            raise from_oserror(error, "tell how far it is, so nothing was begun", path) from error
+        except OSError:
+            pass
 
     def start(self, label: str, total: int) -> None:
         with self._lock:
@@ -71,6 +80,10 @@ class ProgressFile:
             self._write()
 
     def _write(self) -> None:
+        with contextlib.suppress(OSError):
+            self._replace()
+
+    def _replace(self) -> None:
         self._written = time.monotonic()
         facts = {
             "pid": os.getpid(),
@@ -80,9 +93,6 @@ class ProgressFile:
             "seconds": round(self._written - self._begin, 3),
         }
         temporary = f"{self.path}.new"
-        try:
-            with open(temporary, "w", encoding="utf-8") as stream:
-                json.dump(facts, stream)
-            os.replace(temporary, self.path)
-        except OSError:
-            pass
+        with open(temporary, "w", encoding="utf-8") as stream:
+            json.dump(facts, stream)
+        os.replace(temporary, self.path)

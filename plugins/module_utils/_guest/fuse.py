@@ -38,11 +38,17 @@ def load_library() -> ModuleType:
             os.environ.setdefault("FUSE_LIBRARY_PATH", name)
             break
     else:
-        raise MissingLibrary("libfuse 3 is not installed", hint="apt-get install fuse3")
+        raise MissingLibrary(
+            "to show a disk as a file, this host needs libfuse 3",
+            hint="Install it: apt-get install fuse3",
+        )
     try:
         import mfusepy
     except ImportError:
-        raise MissingLibrary("mfusepy is not installed", hint="pip install mfusepy") from None
+        raise MissingLibrary(
+            "to show a disk as a file, this host needs the Python library mfusepy",
+            hint="Install it: python3 -m pip install mfusepy",
+        ) from None
     return t.cast("ModuleType", mfusepy)
 
 

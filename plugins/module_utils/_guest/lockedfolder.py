@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -13,7 +14,7 @@ import stat
 import time
 import typing as t
 
-from .._device.errors import MountFailed, from_oserror
+from .._device.errors import MountFailed
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +66,7 @@ class LockedFolder:
         """A lock on the folder itself, unless it was removed meanwhile."""
         # It may be removed between any two of these calls; makedirs() stumbles over that as well.
         with contextlib.suppress(FileNotFoundError, FileExistsError):
-            self._make()
+            make_directory(self.path)
             fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -76,11 +77,19 @@ class LockedFolder:
             os.close(fd)
         return None
 
-    def _make(self) -> None:
-        try:
-            os.makedirs(self.path, mode=0o700, exist_ok=True)
-        except PermissionError as error:
-            raise from_oserror(error, "keep the state of it", self.path) from error
+
+def make_directory(path: str) -> None:
+    """Make it with its parents if need be, for its owner alone. Raises MountFailed."""
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        raise MountFailed(
+            f"this user cannot make the folder for the state of mounts: {error.strerror}",
+            path=path,
+            hint="Run this as root (become: true), or name a folder of your own in VDISK_RUN_DIR.",
+        ) from error
 
 
 def remove_directory(path: str) -> None:

@@ -12,7 +12,7 @@ import typing as t
 
 from .._device.errors import DiskInUse, MountFailed
 from . import session
-from .lockedfolder import name_of, remove_directory, run_directory
+from .lockedfolder import make_directory, name_of, remove_directory, run_directory
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,7 +66,7 @@ def work_place(reference: str) -> Iterator[WorkPlace]:
     """
     root = run_directory("work")
     folder = os.path.join(root, name_of(reference))
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    make_directory(folder)
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         _lock(fd, reference)

@@ -12,7 +12,7 @@ import typing as t
 
 from .._device.errors import DiskInUse
 from .._device.slice import SliceDevice
-from .._guest.lockedfolder import name_of, run_directory
+from .._guest.lockedfolder import make_directory, name_of, run_directory
 from .._transport.claims import claim_name
 from .._transport.datastore import DatastoreDevice
 from .._transport.reference import Road
@@ -53,7 +53,7 @@ def open_kept(access: Access, path: str, *, writable: bool) -> BlockDevice:
 def _lock(access: Access, path: str, writable: bool, held: contextlib.ExitStack) -> None:
     """A lock on a file that means the disk; it is left, empty, until the host is started again."""
     folder = run_directory("locks")
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    make_directory(folder)
     name = os.path.join(folder, name_of(claim_name(access.parse(path)) or path))
     fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     held.callback(os.close, fd)

@@ -74,8 +74,6 @@ def environment(tmp_path):
         "HOME": str(tmp_path / "home"),
         "PATH": os.pathsep.join(path),
         "LC_ALL": "C.UTF-8",
-        # elsewhere than other tests; and Ansible takes the home of jobs from the list of users
-        "ANSIBLE_ASYNC_DIR": str(tmp_path / "async"),
         "VDISK_RUN_DIR": str(tmp_path / "run"),
         "VDISK_STATE_DIR": str(tmp_path / "state"),
     }

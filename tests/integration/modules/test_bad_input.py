@@ -41,6 +41,19 @@ def test_missing_file(check, tmp_path):
         assert failed["error"]["kind"] == "DiskNotFound"
 
 
+def test_a_name_that_clears_the_screen(modules, tmp_path):
+    failed = modules.fail("vmdk_info", path=tmp_path / "日本\x1b[2J\u202e.vmdk")
+    assert "日本\\x1b[2J\\u202e.vmdk: cannot open it" in failed["msg"]
+    assert failed["error"]["path"] == str(tmp_path / "日本\x1b[2J\u202e.vmdk")
+
+
+def test_a_user_without_a_folder_for_the_state_of_mounts(modules, disk, monkeypatch):
+    monkeypatch.setenv("VDISK_RUN_DIR", "/sys/none")  # where root may not make one, either
+    failed = modules.fail("vmdk_resize", path=disk, size="80MiB", grow_partition=True)
+    assert failed["error"]["kind"] == "MountFailed"
+    assert "become: true" in failed["msg"] and "VDISK_RUN_DIR" in failed["msg"]
+
+
 def test_directory(check, tmp_path):
     (tmp_path / "folder.vmdk").mkdir()
     for failed in check(tmp_path / "folder.vmdk"):

@@ -19,6 +19,21 @@ import yaml
 ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
 
 
+# A connection plugin: three times nobody answers who asks how far the job is.
+FLAKY = """
+DOCUMENTATION = "{name: flaky, short_description: A network that fails}"
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.connection.local import Connection as Local
+class Connection(Local):
+    transport = "flaky"
+    asked = 0
+    def exec_command(self, cmd, *rest, **more):
+        if "progress.json; echo" in cmd:
+            Connection.asked += 1
+            if 1 < Connection.asked < 5:
+                raise AnsibleConnectionFailure("the network is away")
+        return super().exec_command(cmd, *rest, **more)
+"""
 # Kills whoever has the disk that is being made open, and all above it up to the init process.
 KILLER = """
 import os, signal, sys, time
@@ -161,6 +176,15 @@ def test_a_job_that_is_killed_fails_and_does_not_hang(play, big_disk, tmp_path):
     assert "killed" in facts["result"]["msg"]
 
 
+def test_a_network_that_is_away_for_a_moment_does_not_end_the_job(play, disk, tmp_path):
+    (tmp_path / "connection_plugins").mkdir()
+    (tmp_path / "connection_plugins" / "flaky.py").write_text(FLAKY)
+    clone = task("vmdk_clone", src=disk, dest=tmp_path / "copy.vmdk")
+    done, facts = play({**clone, "vars": {"ansible_connection": "flaky"}})
+    assert done.returncode == 0, done.stdout
+    assert facts["result"]["changed"]
+
+
 def test_ctrl_c_ends_the_job_too_and_leaves_nothing(big_disk, tmp_path):
     made = tmp_path / "made"
     made.mkdir()
@@ -176,6 +200,30 @@ def test_ctrl_c_ends_the_job_too_and_leaves_nothing(big_disk, tmp_path):
     playbook.send_signal(signal.SIGINT)
     playbook.wait(timeout=60)
     wait_until(lambda: not list(made.iterdir()))
+
+
+def test_ctrl_c_before_the_job_has_said_that_it_is_there(tmp_path):
+    image, made = tmp_path / "disk.img", tmp_path / "made.vmdk"
+    image.write_bytes(os.urandom(64 << 20))  # seconds of work
+    book = tmp_path / "play.yml"
+    stream = {"disk_type": "streamOptimized", "compression_level": 9}
+    clone = task("vmdk_clone", src=image, dest=made, **stream)
+    book.write_text(
+        yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": [clone]}])
+    )
+    jobs = tmp_path / "jobs"
+    playbook = subprocess.Popen(
+        [str(ANSIBLE), str(book)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "ANSIBLE_ASYNC_DIR": str(jobs)},
+    )
+    wait_until(lambda: jobs.is_dir() and list(jobs.iterdir()))
+    playbook.send_signal(signal.SIGINT)
+    playbook.wait(timeout=60)
+    result = next(each for each in jobs.iterdir() if each.suffix != ".tmp")
+    wait_until(lambda: json.loads(result.read_text()).get("finished") != 0)
+    assert not made.exists()
 
 
 def wait_until(condition):

@@ -27,7 +27,7 @@ help: ## This list
 env: ## Make .venv/ and install the system packages of bindep.txt (all other targets do it first)
 	@python3 tests/tools/environment.py </dev/null
 
-demo: env ## One disk's whole life, on this machine, in a minute and a half
+demo: env ## One disk's whole life, on this machine, in a minute or two
 	@ansible-playbook playbooks/demo.yml $(ARGS) </dev/null
 
 test: env ## All tests: lint, unit, integration, sanity, molecule; ends with the totals

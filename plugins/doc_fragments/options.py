@@ -35,6 +35,9 @@ options:
       - If not given, the environment variable E(VDISK_KEY_FILE) of the host that runs the module
         is used.
     type: path
+requirements:
+  - zstandard, blake3 and cryptography (Python libraries on the host that runs the module) for
+    backup repositories, and obstore for those in object stores
 """
 
     ALLOW_OUTSIDE = r"""

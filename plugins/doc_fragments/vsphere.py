@@ -73,5 +73,6 @@ options:
     type: str
     aliases: [datacenter_name]
 requirements:
-  - pyvmomi >= 8.0.3 (Python library on the host that runs the module)
+  - pyvmomi >= 8.0.3 (Python library on the host that runs the module) for disks and machines of
+    vSphere
 """

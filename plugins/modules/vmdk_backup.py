@@ -26,8 +26,8 @@ description:
   - Whatever is made in vSphere is written down before, on the host that runs the module. What a
     killed job leaves there, the next run with O(vm) removes, and says so.
 requirements:
-  - zstandard, blake3 and cryptography (Python libraries on the host that runs the module)
-  - obstore for repositories in object stores, and botocore for O(retain) in S3
+  - botocore (Python library) for O(retain) in S3
+  - C(nbdkit), its vddk plugin and VMware's library for V(vddk) in O(transport)
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
   - vdisk.lifecycle.attributes.progress
@@ -35,6 +35,11 @@ extends_documentation_fragment:
   - vdisk.lifecycle.options.repository_secrets
   - vdisk.lifecycle.options.allow_outside
   - vdisk.lifecycle.vsphere
+attributes:
+  idempotent:
+    support: partial
+    details:
+      - With O(retain), each run makes a restore point.
 options:
   path:
     description:

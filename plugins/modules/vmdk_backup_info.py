@@ -15,8 +15,6 @@ description:
   - Lists the restore points of a repository with their sizes and lineage, the oldest first.
   - A restore point whose description is damaged does not hide the others; it is listed under
     RV(problems).
-requirements:
-  - zstandard, blake3 and cryptography (Python libraries on the host that runs the module)
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes.info
   - vdisk.lifecycle.options.repository
@@ -91,6 +89,11 @@ restore_points:
       description: What was backed up.
       type: dict
       sample: {kind: disk, name: web01, path: /srv/vm/web01.vmdk}
+    configuration:
+      description: That it also holds the configuration of the virtual machine.
+      returned: of virtual machines
+      type: bool
+      sample: true
     disks:
       description: Its disks; O(vdisk.lifecycle.vmdk_restore#module:restore_point) takes their
         names.
@@ -101,9 +104,9 @@ restore_points:
           name: disk0
           label: web01.vmdk
           size: 10737418240
-          method: incremental
-          reason: builds on 20261121T020000Z-77ab01c9
-          bytes_read: 1605632000
+          method: changed
+          reason: what changed since 20261121T020000Z-77ab01c9
+          bytes_read: 88080384
           bytes_new: 20971520
           digest_id: blake3:5d0c6f2f5a94e7c1
     size:

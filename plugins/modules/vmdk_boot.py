@@ -27,8 +27,6 @@ requirements:
   - C(qemu-system-x86), or C(qemu-system-arm) for O(architecture=aarch64)
   - C(ovmf), or C(qemu-efi-aarch64), for disks that are started by EFI
   - C(setpriv), of util-linux
-  - pyvmomi (Python library), but only for managed disks
-  - zstandard, blake3 and cryptography (Python libraries), but only for restore points
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes.info
   - vdisk.lifecycle.options.repository

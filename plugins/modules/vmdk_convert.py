@@ -32,6 +32,11 @@ extends_documentation_fragment:
   - vdisk.lifecycle.attributes.progress
   - vdisk.lifecycle.options.allow_outside
   - vdisk.lifecycle.vsphere
+attributes:
+  idempotent:
+    support: partial
+    details:
+      - A managed disk that was converted to V(eagerZeroedThick) in place is zeroed again each time.
 options:
   path:
     description:

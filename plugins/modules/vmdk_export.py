@@ -21,9 +21,6 @@ description:
   - Clients are told which parts of the disk are holes, and may use several connections.
   - Nobody is asked who he is, but with O(tls_verify_clients=true). A socket is for its owner alone,
     the user who runs the module; another one needs to be given the right to it.
-requirements:
-  - pyvmomi (Python library), but only for managed disks
-  - zstandard, blake3 and cryptography (Python libraries), but only for restore points
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
   - vdisk.lifecycle.options.repository

@@ -26,15 +26,12 @@ description:
   - Mounting a file system means that the kernel of this host parses it. For disks of strangers
     there is O(isolation=appliance).
 requirements:
-  - root, and loop devices. Without root, one volume can be mounted read-only by FUSE programs,
-    C(fuse2fs) for ext2 to ext4, and C(squashfuse); XFS, Btrfs and exFAT cannot.
-  - mfusepy (Python library) and C(fuse3) on the host that runs the module, but for flat disks and
-    block devices
+  - root, and loop devices; without root, one volume can be mounted read-only, with C(fuse2fs) for
+    ext2 to ext4, or C(squashfuse)
+  - mfusepy (Python library) and C(fuse3), but not for flat disks and block devices
   - C(ntfs-3g) for NTFS, C(exfat-fuse) for exFAT, C(fuseiso) for ISO 9660, and C(fusefat) to read
     FAT, where the kernel has no driver
   - cryptography (Python library), but only for LUKS
-  - zstandard, blake3 and cryptography (Python libraries), but only for restore points
-  - pyvmomi (Python library), but only for managed disks
   - C(guestmount) of libguestfs, but only for O(isolation=appliance)
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
@@ -341,7 +338,7 @@ changes:
       problems: []
 swept:
   description: Mount points of dead mounts that were cleaned up on the way.
-  returned: success
+  returned: when O(state=mounted) or O(state=unmounted)
   type: list
   elements: str
   sample: []

@@ -19,9 +19,6 @@ description:
   - Copies restore points to a second repository that may lie elsewhere and have other keys.
   - The format is open and documented in C(docs/repository-format.md); C(docs/restore.py) restores
     from it without this collection.
-requirements:
-  - zstandard, blake3 and cryptography (Python libraries on the host that runs the module)
-  - obstore, for a repository in an object store
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
   - vdisk.lifecycle.attributes.progress

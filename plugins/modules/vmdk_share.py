@@ -24,7 +24,6 @@ description:
 requirements:
   - NFS-Ganesha with its VFS module (on Debian, the packages nfs-ganesha and nfs-ganesha-vfs)
   - libfuse 3 and mfusepy (Python library)
-  - zstandard, blake3 and cryptography (Python libraries)
   - the right to mount, so usually C(become)
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes

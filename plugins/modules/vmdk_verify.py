@@ -22,8 +22,6 @@ description:
   - A task of this module B(fails if anything is damaged), since that is what you want to be told
     of. All that it found is in the failed result as well. Set O(fail_on_damage=false) to decide by
     RV(ok) and RV(findings) yourself.
-requirements:
-  - zstandard, blake3 and cryptography (Python libraries on the host that runs the module)
 extends_documentation_fragment:
   - vdisk.lifecycle.attributes
   - vdisk.lifecycle.attributes.progress

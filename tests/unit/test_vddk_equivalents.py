@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "vddk-equivalents.md"
 TABLE = yaml.safe_load((ROOT / "tests" / "vddk_equivalents.yml").read_text(encoding="utf-8"))
 ROWS = [*TABLE["functions"], *TABLE["options"]]
-STATES = ("not needed", "managed", "missing")
+STATES = ("not needed", "an option", "missing")
 
 # The public functions of vixDiskLib.h (VDDK 8), and the options of vmware-vdiskmanager's manual.
 FUNCTIONS = """
@@ -73,8 +73,8 @@ mode, for real, and once more; other programs judge what it did. Module names ar
 This document is made of `tests/vddk_equivalents.yml`: run
 `python tests/unit/test_vddk_equivalents.py`.
 
-What has no task is **not needed** (nothing is left to do), **managed** (with disks on vSphere, not
-in this release) or **missing**.
+What has no task of its own is **not needed** (nothing is left to do), **an option** (of the tasks
+that work [with vSphere](vsphere.md)) or **missing**.
 """
 
 

@@ -1,6 +1,7 @@
 # Copyright (c) 2026 the vdisk.lifecycle authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real S3 server: SeaweedFS, on the loopback interface only."""
+"""What mounts is skipped where nobody can; a real S3 server: SeaweedFS, on the loopback interface
+only."""
 
 # pylint: disable=unused-import
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import pathlib
 import shutil
 import signal
 import socket
@@ -30,7 +32,17 @@ from ansible_collections.vdisk.lifecycle.tests.simulator.fixtures import (  # no
     vcenter,
 )
 
+_HERE = pathlib.Path(__file__).parent
+_MOUNTING = [_HERE / name for name in ("guest", "offline", "patch", "scan")]
 KEY, SECRET = "AKIATEST", "the-secret-of-these-tests"
+
+
+def pytest_collection_modifyitems(items):
+    if os.geteuid() == 0 and all(map(os.path.exists, ("/dev/loop-control", "/dev/fuse"))):
+        return
+    for item in items:
+        if any(item.path.is_relative_to(folder) for folder in _MOUNTING):
+            item.add_marker(pytest.mark.skip(reason="needs root, loop devices and FUSE"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,13 +15,22 @@ import pytest
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 
 from ansible_collections.vdisk.lifecycle.plugins.connection import vmdk_root
-from ansible_collections.vdisk.lifecycle.tests.integration.offline import sshd
+from ansible_collections.vdisk.lifecycle.tests.integration import sshd
 
 
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory):
-    with sshd.running(tmp_path_factory.mktemp("sshd")) as options:
-        yield {**options, "proxy_python": sys.executable}
+    folder = tmp_path_factory.mktemp("sshd")
+    sshd.make_keys(folder)
+    with sshd.serving(folder) as port:
+        yield {
+            "proxy": "127.0.0.1",
+            "proxy_port": port,
+            "proxy_user": "root",
+            "proxy_private_key_file": str(folder / "key"),
+            "proxy_ssh_args": f"-o StrictHostKeyChecking=no -o UserKnownHostsFile={folder}/known",
+            "proxy_python": sys.executable,
+        }
 
 
 @pytest.fixture

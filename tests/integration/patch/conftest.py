@@ -34,14 +34,6 @@ PLAYBOOK = pathlib.Path(sys.executable).with_name("ansible-playbook")
 MIB = 1 << 20
 
 
-def pytest_collection_modifyitems(items):
-    if os.geteuid() == 0 and all(map(os.path.exists, ("/dev/loop-control", "/dev/fuse"))):
-        return
-    for item in items:
-        if item.path.is_relative_to(pathlib.Path(__file__).parent):
-            item.add_marker(pytest.mark.skip(reason="needs root, loop devices and FUSE"))
-
-
 @dataclasses.dataclass
 class Window:
     """window.run(disks=[…], …): the role's variables without their prefix."""

@@ -39,6 +39,13 @@ from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.lifecycle imp
     place,
 )
 
+# room: machines to back up and restore
+from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.restored import (  # noqa: F401
+    inside,
+    road,
+    room,
+)
+
 
 @pytest.fixture
 def trusted(vcenter, monkeypatch):

@@ -16,6 +16,7 @@ import sys
 import time
 import uuid
 
+import pytest
 from pyVmomi import vim
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.memory import MemoryDevice
@@ -42,6 +43,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.machine.f
 )
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.vmconfig.record import record
 from ansible_collections.vdisk.lifecycle.tests.integration.modules.zygote import MODULES
+from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.hotadd_tree import guest_tree
 from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.lifecycle import find_vm, log_in
 
 MIB = 1 << 20
@@ -219,3 +221,27 @@ def _source(disk, slot, content):
         facts={"disk_type": "thin", "mode": "persistent", "adapter_type": "paravirtual"},
         key=disk.key,
     )
+
+
+@pytest.fixture
+def room(lab, one_vcenter, tmp_path, monkeypatch):
+    """Machines to back up and restore."""
+    monkeypatch.setenv("VDISK_STATE_DIR", str(tmp_path / "jobs"))
+    return Room(one_vcenter[0], lab, tmp_path)
+
+
+@pytest.fixture
+def inside(room, tmp_path, monkeypatch):
+    """This host is a virtual machine of that vCenter."""
+    with guest_tree(room.vcenter, tmp_path / "tree", vm="proxy01") as tree:
+        for name, value in tree.environment().items():
+            monkeypatch.setenv(name, value)
+        yield
+
+
+@pytest.fixture(params=["datastore", "hotadd"])
+def road(request):
+    """From outside of that vCenter, or from within."""
+    if request.param == "hotadd":
+        request.getfixturevalue("inside")
+    return request.param

@@ -9,14 +9,7 @@ from pyVmomi import vim
 
 from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.restored import (
     UNFINISHED,
-    Room,
 )
-
-
-@pytest.fixture
-def room(lab, one_vcenter, tmp_path, monkeypatch):
-    monkeypatch.setenv("VDISK_STATE_DIR", str(tmp_path / "jobs"))
-    return Room(one_vcenter[0], lab, tmp_path)
 
 
 @pytest.fixture

@@ -29,16 +29,9 @@ from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.hotadd_tree i
 from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.restored import (
     NVRAM,
     UNFINISHED,
-    Room,
     kill,
     wait_until,
 )
-
-
-@pytest.fixture
-def room(lab, one_vcenter, tmp_path, monkeypatch):
-    monkeypatch.setenv("VDISK_STATE_DIR", str(tmp_path / "jobs"))
-    return Room(one_vcenter[0], lab, tmp_path)
 
 
 @pytest.fixture

@@ -4,31 +4,8 @@
 
 from __future__ import annotations
 
-import pytest
-
-from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.hotadd_tree import guest_tree
-from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.restored import Room
-
 PLACE = 1 << 19
 MIB = 1 << 20
-
-
-@pytest.fixture
-def room(lab, one_vcenter, tmp_path, monkeypatch):
-    monkeypatch.setenv("VDISK_STATE_DIR", str(tmp_path / "jobs"))
-    return Room(one_vcenter[0], lab, tmp_path)
-
-
-@pytest.fixture(params=["datastore", "hotadd"])
-def road(request, room, tmp_path, monkeypatch):
-    """Whether this host is a virtual machine of that vCenter."""
-    if request.param == "datastore":
-        yield request.param
-        return
-    with guest_tree(room.vcenter, tmp_path / "tree", vm="proxy01") as tree:
-        for name, value in tree.environment().items():
-            monkeypatch.setenv(name, value)
-        yield request.param
 
 
 def worked_on(room, folder, name, disk="scsi0:0"):

@@ -25,40 +25,21 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots
     Journal,
 )
 from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.hotadd_tree import (
-    guest_tree,
     put,
     take_away,
 )
 from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.lifecycle import find_vm, log_in
 from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.restored import (
     UNFINISHED,
-    Room,
     kill,
     wait_until,
 )
 
 
 @pytest.fixture
-def room(lab, one_vcenter, tmp_path, monkeypatch):
-    monkeypatch.setenv("VDISK_STATE_DIR", str(tmp_path / "jobs"))
-    yield Room(one_vcenter[0], lab, tmp_path)
+def room(room, one_vcenter):
+    yield room
     one_vcenter[0].reset_modes()
-
-
-@pytest.fixture
-def inside(room, tmp_path, monkeypatch):
-    """This host is a virtual machine of that vCenter."""
-    with guest_tree(room.vcenter, tmp_path / "tree", vm="proxy01") as tree:
-        for name, value in tree.environment().items():
-            monkeypatch.setenv(name, value)
-        yield
-
-
-@pytest.fixture(params=["datastore", "hotadd"])
-def road(request):
-    if request.param == "hotadd":
-        request.getfixturevalue("inside")
-    return request.param
 
 
 @pytest.fixture

@@ -9,29 +9,9 @@ import os
 import pytest
 from pyVmomi import vim
 
-from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.hotadd_tree import guest_tree
 from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.restored import (
     UNFINISHED,
-    Room,
 )
-
-
-@pytest.fixture
-def room(lab, one_vcenter, tmp_path, monkeypatch):
-    monkeypatch.setenv("VDISK_STATE_DIR", str(tmp_path / "jobs"))
-    return Room(one_vcenter[0], lab, tmp_path)
-
-
-@pytest.fixture(params=["datastore", "hotadd"])
-def road(request, room, tmp_path, monkeypatch):
-    """Whether this host is a virtual machine of that vCenter."""
-    if request.param == "datastore":
-        yield request.param
-        return
-    with guest_tree(room.vcenter, tmp_path / "tree", vm="proxy01") as tree:
-        for name, value in tree.environment().items():
-            monkeypatch.setenv(name, value)
-        yield request.param
 
 
 def test_it_becomes_what_it_was(room, road):

@@ -35,18 +35,11 @@ from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.hotadd_tree i
 )
 from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.lifecycle import log_in
 from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.restored import (
-    Room,
     kill,
     wait_until,
 )
 
 MOMENTS = {"datastore": 12, "nfc": 4, "hotadd": 4}
-
-
-@pytest.fixture
-def room(lab, one_vcenter, tmp_path, monkeypatch):
-    monkeypatch.setenv("VDISK_STATE_DIR", str(tmp_path / "jobs"))
-    return Room(one_vcenter[0], lab, tmp_path)
 
 
 @pytest.fixture

@@ -59,9 +59,14 @@ def disks_in_files(patterns: Iterable[str], access: Access, warn: Warn) -> dict[
 
 def _matching(patterns: Iterable[str], warn: Warn) -> list[str]:
     """Who may write into a folder of disks shall not make a disk of any file of the host."""
-    paths = {path for pattern in patterns for path in glob.glob(pattern, recursive=True)}
+    paths: set[str] = set()
+    for pattern in patterns:
+        files = [path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path)]
+        if not files:
+            warn(f"{pattern}: no file has a name like that")
+        paths.update(files)
     found = set()
-    for path in filter(os.path.isfile, sorted(paths)):
+    for path in sorted(paths):
         real = os.path.realpath(path)
         if os.path.dirname(real) == os.path.realpath(os.path.dirname(path)):
             found.add(real)

@@ -195,5 +195,6 @@ def test_name_of_a_machine_is_no_path(name, expected):
 
 def test_nothing_to_look_at_is_told(tmp_path):
     told = []
-    found = list_disks.disks_in_files([f"{tmp_path}/*.vmdk"], Access(), told.append)
-    assert (found, told) == ({}, [])
+    pattern = f"{tmp_path}/*.vmdk"
+    found = list_disks.disks_in_files([pattern], Access(), told.append)
+    assert (found, told) == ({}, [f"{pattern}: no file has a name like that"])

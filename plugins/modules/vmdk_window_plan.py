@@ -60,8 +60,8 @@ options:
   deadline:
     description:
       - When all has to be over, as V(2026-11-24T05:00:00Z). V(05:00) is the next one after O(start)
-        by the offset from UTC that it has (write a date where clocks change that night), and V(7h)
-        is so much after it.
+        by the clock of this host if it has that offset from UTC, else by that offset; V(7h) is so
+        much after it.
     type: str
     required: true
   limits:

@@ -40,11 +40,20 @@ def parse_deadline(text: str, start: str) -> float:
 
 def _deadline(text: str, begin: datetime.datetime) -> float:
     if clock := _CLOCK.fullmatch(text):
-        end = begin.replace(hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0)
-        return (end if end > begin else end + datetime.timedelta(days=1)).timestamp()
+        return _next(begin, datetime.time(int(clock[1]), int(clock[2])))
     if _AGE.fullmatch(text):
         return begin.timestamp() + parse_age(text, "deadline")
     return parse_time(text, "deadline")
+
+
+def _next(begin: datetime.datetime, clock: datetime.time) -> float:
+    """By the clock on the wall. Where the offset is that of this host, its clocks may change in
+    that night."""
+    zone = None if begin.astimezone().utcoffset() == begin.utcoffset() else begin.tzinfo
+    today = datetime.datetime.combine(begin.date(), clock, zone)
+    tomorrow = today + datetime.timedelta(days=1)
+    now = begin.timestamp()
+    return today.timestamp() if today.timestamp() > now else tomorrow.timestamp()
 
 
 def _moment(text: str, option: str) -> datetime.datetime:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.errors import InvalidRequest
@@ -27,6 +29,24 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.window.times 
 )
 def test_a_deadline(start, deadline, then):
     assert to_text(parse_deadline(deadline, start)) == then
+
+
+@pytest.mark.parametrize(
+    ("start", "then"),
+    [
+        ("2026-10-24T22:00:00+02:00", "2026-10-25T04:00:00Z"),  # an hour longer
+        ("2026-03-28T22:00:00+01:00", "2026-03-29T03:00:00Z"),  # an hour shorter
+        ("2026-10-24T22:00:00+00:00", "2026-10-25T05:00:00Z"),  # not by the clock of this host
+    ],
+)
+def test_clocks_change_in_some_nights(monkeypatch, start, then):
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    try:
+        assert to_text(parse_deadline("05:00", start)) == then
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize(

@@ -58,12 +58,7 @@ class CheckRequest:
 def plan_check(request: CheckRequest) -> Plan:
     """Reports what is wrong, and never fails for it. Raises DiskNotFound, NotADisk, DiskInUse."""
     refuse_served(request.path)
-    if is_on_datastore(request.path):
-        raise InvalidRequest(
-            "vSphere checks and repairs its disks itself",
-            path=request.path,
-            hint="Clone it to a file on this host with vdisk.lifecycle.vmdk_clone to check that.",
-        )
+    _refuse_managed(request.path)
     findings = _check(request)
     changes = _repair(request, dry_run=True)
     result = _report(findings, changes)
@@ -76,13 +71,6 @@ def plan_check(request: CheckRequest) -> Plan:
         return Plan(before={}, after={}, result=result)
     _require_free(request, changes)
 
-    def apply() -> Result:
-        done = _repair(request, dry_run=False)
-        report = {**result, **_report(_check_again(request, findings) if done else findings, done)}
-        if target is not None:
-            report["salvaged"] = _salvage(request, target)
-        return report
-
     return Plan(
         before={_place(change): change.before for change in changes},
         after={
@@ -90,8 +78,23 @@ def plan_check(request: CheckRequest) -> Plan:
             **({} if target is None else {"salvage_to": target}),
         },
         result=result,
-        apply=apply,
+        apply=lambda: {**result, **_apply(request, findings, target)},
     )
+
+
+def _refuse_managed(path: str) -> None:
+    if is_on_datastore(path):
+        raise InvalidRequest(
+            "vSphere checks and repairs its disks itself",
+            path=path,
+            hint="Clone it to a file on this host with vdisk.lifecycle.vmdk_clone to check that.",
+        )
+
+
+def _apply(request: CheckRequest, findings: list[Finding], target: str | None) -> Result:
+    done = _repair(request, dry_run=False)
+    report = _report(_check_again(request, findings) if done else findings, done)
+    return report if target is None else {**report, "salvaged": _salvage(request, target)}
 
 
 def _require_free(request: CheckRequest, changes: Sequence[Change]) -> None:

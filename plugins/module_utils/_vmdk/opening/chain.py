@@ -110,13 +110,7 @@ def _open_descriptors(
     False: what a killed job had left at a parent was finished, which may have changed the chain.
     """
     stores.append(DescriptorFile(path, writable=writable > 0))
-    refuse_reading(path)
-    if not single_link and writable < 2:
-        refuse_half_committed(path)
-    if writable:
-        refuse_claimed(path)
-    if writable == 1:
-        refuse_with_children(path, "write to")  # its content would no longer be theirs (TN p.3)
+    _refuse_leaf(path, writable, single_link)
     while True:
         store = stores[-1]
         require_supported(store.descriptor)
@@ -128,19 +122,33 @@ def _open_descriptors(
         parent = find_parent(store.path, store.descriptor, allow_outside)
         if journal.finish(parent):
             return False
-        if any(os.path.samefile(parent, known.path) for known in stores):
-            raise ChainMismatch("the chain of parents leads in a circle", path=parent)
-        if len(stores) == MAX_LINKS:
-            raise UnsupportedDisk(
-                f"has a chain of more than {MAX_LINKS} links",
-                path=stores[0].path,
-                hint="Commit some of its redo logs from the other end (vmdk_snapshot).",
-            )
+        _refuse_endless(stores, parent)
         if len(stores) < writable:
             refuse_claimed(parent)
         stores.append(DescriptorFile(parent, writable=len(stores) < writable))
         refuse_reading(parent)
         check_parent(store.descriptor, stores[-1].descriptor)
+
+
+def _refuse_leaf(path: str, writable: int, single_link: bool) -> None:
+    refuse_reading(path)
+    if not single_link and writable < 2:
+        refuse_half_committed(path)
+    if writable:
+        refuse_claimed(path)
+    if writable == 1:
+        refuse_with_children(path, "write to")  # its content would no longer be theirs (TN p.3)
+
+
+def _refuse_endless(stores: Sequence[DescriptorFile], parent: str) -> None:
+    if any(os.path.samefile(parent, known.path) for known in stores):
+        raise ChainMismatch("the chain of parents leads in a circle", path=parent)
+    if len(stores) == MAX_LINKS:
+        raise UnsupportedDisk(
+            f"has a chain of more than {MAX_LINKS} links",
+            path=stores[0].path,
+            hint="Commit some of its redo logs from the other end (vmdk_snapshot).",
+        )
 
 
 def _refuse_writing_alone(path: str, writable: bool) -> None:

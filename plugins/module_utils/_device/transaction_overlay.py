@@ -184,9 +184,9 @@ def require_overlay(path: str, size: int, identity: str) -> None:
         start = bytes(log.read(0, min(log.size, len(head_of(size, identity)))))
         if start != head_of(size, identity):
             raise _damaged(path, f"another head in {log.path}")
-        use = state, words = _use_of(path)
+        state, words = _use_of(path)
         # Another run may have opened it between the two.
-        if state == _CLOSED and words != _sum_of(log) and use == _use_of(path):
+        if state == _CLOSED and words != _sum_of(log) and (state, words) == _use_of(path):
             raise _damaged(path, f"another log than was closed in {log.path}")
     with File(path) as file:
         if file.size < size:

@@ -25,22 +25,12 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._job.vm.restore.sc
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._vmdk.descriptor.descriptor import (
     Descriptor,
 )
-from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.hotadd_tree import guest_tree
 from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.restored import (
     NVRAM,
     UNFINISHED,
     kill,
     wait_until,
 )
-
-
-@pytest.fixture
-def at_proxy(room, tmp_path, monkeypatch):
-    """This host is a virtual machine of that vCenter."""
-    with guest_tree(room.vcenter, tmp_path / "tree", vm="proxy01") as tree:
-        for name, value in tree.environment().items():
-            monkeypatch.setenv(name, value)
-        yield
 
 
 def restored(room, name, **options):
@@ -81,7 +71,7 @@ def test_a_new_machine_has_the_content_of_the_point(room, road):
     assert os.listdir(os.environ["VDISK_STATE_DIR"]) == []
 
 
-@pytest.mark.usefixtures("at_proxy")
+@pytest.mark.usefixtures("inside")
 def test_a_new_machine_is_filled_by_this_host_where_it_can_attach_disks(room):
     name = room.machine()
     content = room.back_up(name)

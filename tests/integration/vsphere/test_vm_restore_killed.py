@@ -29,7 +29,6 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._vsphere.snapshots
 )
 from ansible_collections.vdisk.lifecycle.tests.examples import examples
 from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.hotadd_tree import (
-    guest_tree,
     put,
     take_away,
 )
@@ -40,17 +39,6 @@ from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.restored impo
 )
 
 MOMENTS = {"datastore": 12, "nfc": 4, "hotadd": 4}
-
-
-@pytest.fixture
-def road(request, room, tmp_path, monkeypatch):
-    if request.param != "hotadd":
-        yield request.param
-        return
-    with guest_tree(room.vcenter, tmp_path / "tree", vm="proxy01") as tree:
-        for name, value in tree.environment().items():
-            monkeypatch.setenv(name, value)
-        yield request.param
 
 
 def asked(room):

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import time
 import typing as t
 
 from ..._device.errors import (
@@ -200,21 +199,14 @@ def _alone(mark: Mark) -> Iterator[bool]:
         yield False
         return
     with file:
-        end = time.monotonic() + _FORGET_SECONDS
-        while not _is_locked(file):
-            if time.monotonic() > end:
-                hint = "Wait until that job has ended, and run this again."
-                raise DiskInUse("another run removes this transaction", path=mark.path, hint=hint)
-            time.sleep(0.02)
+        try:
+            lock(file, exclusive=True, seconds=_FORGET_SECONDS)
+        except DiskInUse:
+            hint = "Wait until that job has ended, and run this again."
+            raise DiskInUse(
+                "another run removes this transaction", path=mark.path, hint=hint
+            ) from None
         yield mark.has(mark.members[0])
-
-
-def _is_locked(file: File) -> bool:
-    try:
-        lock(file, exclusive=True)
-    except DiskInUse:
-        return False
-    return True
 
 
 def _is_its_own(member: Member) -> bool:

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import glob
 import os
+import time
 import typing as t
 
 from ..._device.errors import DiskInUse, from_oserror
@@ -21,11 +22,12 @@ if t.TYPE_CHECKING:
 _NO_LOCKS = (errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL)
 
 
-def lock(file: File, *, exclusive: bool) -> None:
-    """Hold the file until it is closed. Raises DiskInUse; does nothing where there are no locks."""
+def lock(file: File, *, exclusive: bool, seconds: float = 0.0) -> None:
+    """Hold the file until it is closed; `seconds`: how long to wait for it. Raises DiskInUse; does
+    nothing where there are no locks."""
     kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
     try:
-        fcntl.flock(file.fileno(), kind | fcntl.LOCK_NB)
+        _flock_within(file.fileno(), kind, seconds)
     except BlockingIOError:
         raise DiskInUse(
             "is in use",
@@ -36,6 +38,17 @@ def lock(file: File, *, exclusive: bool) -> None:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise from_oserror(error, "lock it", file.path) from error
+
+
+def _flock_within(fd: int, kind: int, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return fcntl.flock(fd, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(0.02)
 
 
 def is_current(file: File) -> bool:

@@ -91,7 +91,7 @@ class _Work:
                 note = new_note(journal.head(), taken.level, power)
                 # From now on no sweep takes it for a leftover.
                 self._rename(taken.snapshot, request.name, note.text())
-            kept = self._require()
+            kept = self._require(self._snapshots())
         return {"snapshot": kept.facts(self._subject.name), **_warned(warnings)}
 
     def _remove(self) -> Result:
@@ -142,12 +142,14 @@ class _Work:
         what = f"rename the snapshot to {name}"
         self._session.call(lambda: node.RenameSnapshot(name, text), what, self._subject.name)
 
-    def _kept(self) -> Kept | None:
-        of_vm = properties(self._session, self._vm, ("snapshot",))
-        return find_kept(of_vm, self._subject.name, self._request.name)
+    def _snapshots(self) -> dict[str, t.Any]:
+        return properties(self._session, self._vm, ("snapshot",))
 
-    def _require(self) -> Kept:
-        of_vm = properties(self._session, self._vm, ("snapshot",))
+    def _kept(self) -> Kept | None:
+        return find_kept(self._snapshots(), self._subject.name, self._request.name)
+
+    def _require(self, of_vm: dict[str, t.Any]) -> Kept:
+        """Raises DiskNotFound."""
         kept = find_kept(of_vm, self._subject.name, self._request.name)
         if kept is None:
             raise DiskNotFound(
@@ -160,7 +162,8 @@ class _Work:
     def _require_last(self) -> Kept:
         """Who took another one since, or went back to another one, wants what was written from
         there on. Raises DiskInUse, DiskNotFound."""
-        kept = self._require()
+        of_vm = self._snapshots()
+        kept = self._require(of_vm)
         newer = [str(node.name) for node in kept.node.childSnapshotList or ()]
         if newer:
             raise DiskInUse(
@@ -169,8 +172,7 @@ class _Work:
                 found=", ".join(newer),
                 hint="Remove those first, or go back by hand.",
             )
-        info = properties(self._session, self._vm, ("snapshot",)).get("snapshot")
-        current = info and info.currentSnapshot
+        current = of_vm["snapshot"].currentSnapshot
         if not current or current._moId != kept.node.snapshot._moId:
             raise DiskInUse(
                 f"the machine does not stand on the snapshot {self._request.name} any more,"

@@ -11,7 +11,7 @@ import typing as t
 import pytest
 from hypothesis import settings
 
-from ansible_collections.vdisk.lifecycle.tests.examples import day, shares
+from ansible_collections.vdisk.lifecycle.tests.examples import share, shares
 
 # A busy machine is no reason to fail.
 settings.register_profile("vdisk", deadline=None, print_blob=True)
@@ -21,32 +21,32 @@ settings.load_profile("ci" if os.environ.get("VDISK_CI") else "vdisk")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What a build takes: today's share of a test of many cases, unless it is marked `whole`, and
-    today's one of those tests of a file that are marked `one_a_day`."""
-    number = day()
+    """What a build takes: its share of a test of many cases, unless that is marked `whole`, and one
+    of those tests of a file that are marked `one_a_build`."""
+    number = share()
     if number is None:
         return
     groups = [_group_of(item) for item in items]
     sizes, seen = collections.Counter(groups), collections.Counter[str]()
     taken, left = [], []
     for group, item in zip(groups, items, strict=True):
-        today = (seen[group] + number) % _days_of(item, sizes[group]) == 0
-        (taken if today else left).append(item)
+        chosen = (seen[group] + number) % _shares_of(item, sizes[group]) == 0
+        (taken if chosen else left).append(item)
         seen[group] += 1
     items[:] = taken
     config.hook.pytest_deselected(items=left)
 
 
 def _group_of(item: pytest.Item) -> str:
-    one_a_day = item.get_closest_marker("one_a_day")
-    return f"{item.path} one a day" if one_a_day else item.nodeid.partition("[")[0]
+    one_a_build = item.get_closest_marker("one_a_build")
+    return f"{item.path} one a build" if one_a_build else item.nodeid.partition("[")[0]
 
 
-def _days_of(item: pytest.Item, cases: int) -> int:
-    """After how many days all that belong together were taken."""
+def _shares_of(item: pytest.Item, cases: int) -> int:
+    """Into how many shares those that belong together are divided."""
     if item.get_closest_marker("whole"):
         return 1
-    return cases if item.get_closest_marker("one_a_day") else shares(cases)
+    return cases if item.get_closest_marker("one_a_build") else shares(cases)
 
 
 @pytest.fixture(scope="session", autouse=True)

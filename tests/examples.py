@@ -21,19 +21,19 @@ def some(numbers: range) -> range:
 
 
 def shares(cases: int) -> int:
-    """Into how many days a build divides a test of so many cases; each is a way through the same
+    """Into how many shares a build divides a test of so many cases; each is a way through the same
     code, and a fault of that meets most of them."""
-    if day() is None or cases < 6:
+    if share() is None or cases < 6:
         return 1
     return 2 if cases < 12 else 3
 
 
 def each(first: int) -> Iterator[int]:
-    """first, first + 1 and so on for a developer; each third in a build, each day another."""
-    today = day()
-    return itertools.count(first) if today is None else itertools.count(first + today % 3, 3)
+    """first, first + 1 and so on for a developer; a third of them, its share, in a build."""
+    taken = share()
+    return itertools.count(first) if taken is None else itertools.count(first + taken % 3, 3)
 
 
-def day() -> int | None:
-    """Which day's share a build takes (tests/tools/pytest.sh); None for a developer."""
-    return int(os.environ.get("VDISK_DAY", "0")) if os.environ.get("VDISK_CI") else None
+def share() -> int | None:
+    """Which share a build takes (tests/tools/pytest.sh); None for a developer."""
+    return int(os.environ.get("VDISK_SHARE", "0")) if os.environ.get("VDISK_CI") else None

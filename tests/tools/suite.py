@@ -22,6 +22,7 @@ from xml.etree import ElementTree
 
 REPORTS = Path(".venv/.cache/reports")
 SPACE = 6 << 30  # bytes of temporary files at a time, with a margin
+SAID = 3000  # characters of a failed test's last words: whoever sees only the end must see why
 
 
 def main() -> None:
@@ -36,8 +37,12 @@ def main() -> None:
         concurrent.futures.wait(running)
         ended += show(quiet)
     print("\n==== totals", *(str(each) for each in ended), sep="\n")
-    counts = count_tests()
-    print("{passed} passed, {failed} failed, {skipped} skipped".format_map(counts))
+    tests = read_reports()
+    counts = Counter(test.verdict for test in tests)
+    print(", ".join(f"{counts[verdict]} {verdict}" for verdict in ("passed", "failed", "skipped")))
+    for test in tests:
+        if test.verdict == "failed":
+            print(f"\n{test.name}\n{test.said[-SAID:]}")
     failed = [each.target for each in ended if each.code]
     if failed:
         raise SystemExit(f"failed: {', '.join(failed)}")
@@ -92,21 +97,30 @@ def show(quiet: queue.SimpleQueue[Ended]) -> list[Ended]:
     return ended
 
 
-def count_tests() -> Counter[str]:
-    """From pytest's own reports. An error in a fixture is a failure; there are no expected ones."""
-    counts = Counter(passed=0, failed=0, skipped=0)
-    for report in REPORTS.glob("*.xml"):
-        for case in ElementTree.parse(report).iter("testcase"):
-            kinds = {child.tag for child in case}
-            verdict = (
-                "failed"
-                if kinds & {"failure", "error"}
-                else "skipped"
-                if "skipped" in kinds
-                else "passed"
-            )
-            counts[verdict] += 1
-    return counts
+class Test(NamedTuple):
+    name: str
+    verdict: str
+    said: str = ""
+
+
+def read_reports() -> list[Test]:
+    """From pytest's own reports."""
+    cases = (
+        case
+        for report in sorted(REPORTS.glob("*.xml"))
+        for case in ElementTree.parse(report).iter("testcase")
+    )
+    return [read_case(case) for case in cases]
+
+
+def read_case(case: ElementTree.Element) -> Test:
+    """An error in a fixture is a failure; there are no expected ones."""
+    name = f"{case.get('classname')}::{case.get('name')}"
+    for child in case:
+        if child.tag in ("failure", "error"):
+            return Test(name, "failed", child.text or child.get("message") or "")
+    skipped = case.find("skipped") is not None
+    return Test(name, "skipped" if skipped else "passed")
 
 
 if __name__ == "__main__":

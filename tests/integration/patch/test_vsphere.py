@@ -142,7 +142,7 @@ def patch(window, site, tasks):
     return run
 
 
-@pytest.mark.one_a_day
+@pytest.mark.one_a_build
 def test_batches_over_all_kinds(site, patch, small_guest, content, folder):
     image = small_guest("system", megabytes=16)
     site.run("a-canary", "d-vanishes", "e-good", "f-later")
@@ -178,7 +178,7 @@ def test_batches_over_all_kinds(site, patch, small_guest, content, folder):
     assert [each for name in names for each in site.snapshots(name)] == []
 
 
-@pytest.mark.one_a_day
+@pytest.mark.one_a_build
 def test_what_waits_for_the_end_is_rolled_back_with_the_rest(site, patch, tasks):
     """One of an earlier window is left alone; the health of all is bad after the second batch."""
     site.run("g-old", "g-one", "h-two")
@@ -205,7 +205,7 @@ def test_what_waits_for_the_end_is_rolled_back_with_the_rest(site, patch, tasks)
     assert site.snapshots("g-one") == site.snapshots("h-two") == []
 
 
-@pytest.mark.one_a_day
+@pytest.mark.one_a_build
 def test_only_what_failed_goes_back_and_all_disks_of_a_machine_are_written(
     site, patch, small_guest, content, folder
 ):
@@ -239,7 +239,7 @@ def test_only_what_failed_goes_back_and_all_disks_of_a_machine_are_written(
     assert content(site.image("m-many", folder, number=1), "/etc/app") == "patched\n"
 
 
-@pytest.mark.one_a_day
+@pytest.mark.one_a_build
 def test_a_machine_that_somebody_uses_meanwhile_is_left_as_it_is(site, patch, small_guest):
     image = small_guest("used", megabytes=16)
     for name in ("k-used", "l-quiet"):
@@ -273,7 +273,7 @@ def test_a_machine_that_somebody_uses_meanwhile_is_left_as_it_is(site, patch, sm
     assert site.content("l-quiet") != image.read_bytes()
 
 
-@pytest.mark.one_a_day
+@pytest.mark.one_a_build
 def test_safe_mode_does_not_touch_what_runs(site, patch):
     names = ["j-safe", "j-away", "j-left-out"]
     site.run(*names)

@@ -15,7 +15,7 @@ from ansible_collections.vdisk.lifecycle.tests.integration.modules.test_examples
 BACKUP = {"vdisk.lifecycle.vmdk_backup": {"vm": "files01", "repository": "/srv/backup"}}
 
 
-@pytest.mark.one_a_day
+@pytest.mark.one_a_build
 @pytest.mark.parametrize("role", ["repository", "restore_vm"])
 def test_playbook_of(role, tmp_path, start_vcenter, monkeypatch):
     before = []

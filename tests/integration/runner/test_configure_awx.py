@@ -76,7 +76,7 @@ def expected(template, **answers):
     ]
 
 
-@pytest.mark.one_a_day
+@pytest.mark.one_a_build
 def test_awx_becomes_what_the_files_say_and_stays_so(configure):
     awx = Awx(PROJECT)
     careless = {"backup_window_safe_mode": "false"}
@@ -125,7 +125,7 @@ def test_awx_becomes_what_the_files_say_and_stays_so(configure):
     assert written == []
 
 
-@pytest.mark.one_a_day
+@pytest.mark.one_a_build
 def test_check_mode_writes_nothing(configure):
     awx = Awx(PROJECT)
     _job, written = configure(awx, check=True)

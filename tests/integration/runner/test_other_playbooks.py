@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.vdisk.lifecycle.tests.examples import day
-
 from .definitions import PROJECT, TEMPLATES
 from .jobs import inventory_of, run, secrets_in, typed
 
@@ -40,8 +38,6 @@ SMALL = {
         "scan_disk_mount_root": "{here}/mounted",
     },
 }
-# A build runs two of them, each day the other two: each is a whole Ansible, and tested elsewhere.
-TODAY = sorted(SMALL) if day() is None else sorted(SMALL)[day() % 2 :: 2]
 ELSEWHERE = {
     "configure_awx": "test_configure_awx.py",
     "known_target": "all others begin with it; test_a_target_that_is_not_there_is_no_success",
@@ -82,7 +78,8 @@ def placed(value, here):
     os.geteuid() != 0 or not Path("/dev/loop-control").exists() or not Path("/dev/fuse").exists(),
     reason="needs root, loop devices and FUSE",
 )
-@pytest.mark.parametrize("name", TODAY)
+@pytest.mark.one_a_build  # each is a whole Ansible, and tested elsewhere
+@pytest.mark.parametrize("name", sorted(SMALL))
 def test_a_playbook_on_a_small_disk(name, here):
     variables = {key: placed(value, here) for key, value in SMALL[name].items()}
     environment = {"VDISK_RUN_DIR": str(here / "run")}

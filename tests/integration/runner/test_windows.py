@@ -48,7 +48,7 @@ def job(tmp_path, shared_vcenter, credentials):
     return start
 
 
-@pytest.mark.one_a_day
+@pytest.mark.one_a_build
 def test_a_night_and_the_day_after(job, modules, tmp_path):
     """A window, the care of its repository, and a restore that is only tried."""
     url = str(tmp_path / "repository")
@@ -74,13 +74,13 @@ def test_a_night_and_the_day_after(job, modules, tmp_path):
     assert tried["event_data"]["res"]["msg"] == ["files02: planned"]
 
 
-@pytest.mark.one_a_day
+@pytest.mark.one_a_build
 def test_a_patch_window_in_safe_mode_looks_at_running_machines(job):
     window = job("patch window", inventory_of("proxy1", "web01"), survey_machines="web01")
     assert window.said("Tell how it went") == "['web01: not_tried']"
 
 
-@pytest.mark.one_a_day
+@pytest.mark.one_a_build
 def test_a_drill_starts_what_was_backed_up(job, modules, tmp_path, sector):
     url = str(tmp_path / "repository")
     modules.vmdk_repository(url=url, passphrase=PASSPHRASE)
@@ -98,7 +98,7 @@ def test_a_drill_starts_what_was_backed_up(job, modules, tmp_path, sector):
     assert "other01" not in report.read_text()
 
 
-@pytest.mark.one_a_day
+@pytest.mark.one_a_build
 def test_a_proxy_is_looked_at(job):
     looked = job("proxies", survey_proxies="backup_window_proxies")
     assert looked.said("Show what there is to do")

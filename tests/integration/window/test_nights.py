@@ -20,7 +20,6 @@ import pytest
 import yaml
 
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._device.device import read
-from ansible_collections.vdisk.lifecycle.tests.examples import day
 from ansible_collections.vdisk.lifecycle.tests.integration.window.conftest import MACHINES, NAMES
 from ansible_collections.vdisk.lifecycle.tests.integration.window.site import (
     DISK,
@@ -305,11 +304,10 @@ def killed_goes_on(nights):
 
 
 AFTERWARDS = {"again": again_changes_nothing, "over": over_is_over, "killed": killed_goes_on}
-# Each is one window more: a build has one of them a day.
-TODAY = sorted(AFTERWARDS) if day() is None else sorted(AFTERWARDS)[day() % 3 :][:1]
 
 
-@pytest.mark.parametrize("what", TODAY)
+@pytest.mark.one_a_build  # each is one window more
+@pytest.mark.parametrize("what", sorted(AFTERWARDS))
 def test_a_window_that_is_run_again(nights, what):
     AFTERWARDS[what](nights)
 

@@ -19,6 +19,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.
 )
 from ansible_collections.vdisk.lifecycle.tests.examples import each
 from ansible_collections.vdisk.lifecycle.tests.unit.plugins.module_utils._repository.life import (
+    damage,
     history,
     jobs,
 )
@@ -59,12 +60,14 @@ def test_writers_and_collectors_at_every_operation_of_each_other(seed, tmp_path)
 
 @pytest.mark.parametrize("seed", SEEDS[::8])
 def test_a_history_in_a_directory(seed, tmp_path, monkeypatch):
-    """Also the script of one page restores every point of it."""
+    """Also the script of one page restores every point of it, those that were healed too."""
     monkeypatch.setattr(locked, "UNLOCKED_GRACE", -1)
     with simulation(seed, tmp_path / "cache") as clock:
         world = World(LocalStore(str(tmp_path / "repository")), seed, clock)
         with world.told():
             history.live(world, 12)
+            for _time in range(2):
+                damage.damage_and_heal(world)
             restore_by_script(world, tmp_path / "repository", tmp_path / "disk", monkeypatch)
 
 
@@ -72,6 +75,8 @@ def restore_by_script(world, folder, output, monkeypatch):
     spec = importlib.util.spec_from_file_location("restore", SCRIPT)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
+    for name in ("VDISK_PASSPHRASE", "VDISK_KEY_FILE"):
+        monkeypatch.delenv(name, raising=False)
     for secret in world.secrets:
         monkeypatch.setenv("VDISK_PASSPHRASE", secret)
     for key, disks in world.model.points.items():

@@ -9,7 +9,7 @@ import os
 import sys
 import typing as t
 
-from .kernel import BIND, NEWNS, PRIVATE, RDONLY, REC, REMOUNT, check, libc, mount
+from .kernel import BIND, NEWNS, PRIVATE, RDONLY, REC, REMOUNT, check, detach, libc, mount
 
 
 def start_again(word: str) -> t.NoReturn:
@@ -25,3 +25,13 @@ def start_again(word: str) -> t.NoReturn:
     mount(program, program, "", BIND)
     mount("none", program, "", BIND | REMOUNT | RDONLY)
     os.execv(program, [*sys.orig_argv, word])
+
+
+def forget_mounts() -> None:
+    """Have a mount namespace with nothing in it. Raises OSError.
+
+    What is mounted on this host stays mounted in each copy of its mounts: other disks could not be
+    closed before the command has ended. Files that are open stay so, nothing else can be opened.
+    """
+    check(libc.unshare(NEWNS), "unshare")
+    detach("/")

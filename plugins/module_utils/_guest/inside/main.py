@@ -22,7 +22,7 @@ import time
 import typing as t
 
 from . import init
-from .again import start_again
+from .again import forget_mounts, start_again
 from .covers import Cover, cover
 from .kernel import NODEV, NOSUID, REFUSED, NotThis, Refused, end_of, fork, mount, refused
 from .mark import require_mark
@@ -63,6 +63,7 @@ def _outlived(action: t.Callable[[int], int]) -> int:
 
     process = fork(child)
     try:
+        forget_mounts()
         os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
     finally:
         os.close(writing)

@@ -102,7 +102,7 @@ def typed(tmp_path):
         script.write_text(ROOM + f"echo '{MARK}'\n".join(commands), encoding="utf-8")
         started.append(
             subprocess.Popen(
-                ["unshare", "--mount", "--propagation", "private", "bash", str(script)],
+                [ROOT / "tests/integration/own_mounts.sh", "bash", script],
                 cwd=tmp_path,
                 env=environment(tmp_path),
                 stdin=subprocess.DEVNULL,

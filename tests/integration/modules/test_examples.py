@@ -28,6 +28,7 @@ FIRST = {
 }
 ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
 ROOM = Path(__file__).with_name("example_room.sh")  # /srv and /mnt of its own for each test
+OWN_MOUNTS = Path(__file__).parent.with_name("own_mounts.sh")
 
 
 def examples(module):
@@ -48,7 +49,7 @@ def run(plays, tmp_path, *without):
     pattern = tmp_path.parent / "example-room"  # made once, then copied
     book = tmp_path / "play.yml"
     book.write_text(yaml.safe_dump(plays, sort_keys=False))
-    room = ["unshare", "--mount", "--propagation", "private", "bash", str(ROOM), str(pattern)]
+    room = [str(OWN_MOUNTS), "bash", str(ROOM), str(pattern)]
     command = [str(ANSIBLE), "-i", "localhost,hypervisors,", "-c", "local", str(book)]
     done = subprocess.run(
         [*room, *without, "--", *command],

@@ -158,7 +158,12 @@ REFUSED = {
     "does not know clusters": {"select": {"clusters": ["one"], "tags": "patch"}},
     "it would select all": {"select": "{cluster: []}"},
     "No machine fits": {"disks": []},
-    "names a disk more than once": {"disks": [{"path": "/srv/a"}, {"path": "/srv/a", "name": "b"}]},
+    "names a disk, or an overlay, more than once: /srv/a, /srv/a": {
+        "disks": [{"path": "/srv/a"}, {"path": "/srv/a", "name": "b"}]
+    },
+    "names a disk, or an overlay, more than once: /srv/a, /srv/b, /srv/o, /srv/o": {
+        "disks": [{"path": name, "overlay": "/srv/o"} for name in ("/srv/a", "/srv/b")]
+    },
     "not among the machines: 50%": {"disks": [{"path": "/srv/a"}], "canary": "/srv/a, 50%"},
     "patch_window_batch is a list": {"disks": [{"path": "/srv/a"}], "batch": "0"},
 }

@@ -102,7 +102,7 @@ def _require_free(request: CheckRequest, changes: Sequence[Change]) -> None:
     if changes:
         refuse_claimed(os.path.realpath(request.path))
         refuse_pending_below(os.path.realpath(request.path))
-    for path in {change.path for change in changes}:
+    for path in dict.fromkeys(change.path for change in changes):
         with File(path, writable=True) as file:
             lock(file, exclusive=True)
 

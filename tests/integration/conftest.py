@@ -23,6 +23,7 @@ import pytest
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.store.open import (
     open_store,
 )
+from ansible_collections.vdisk.lifecycle.tests.ports import free_port
 
 # fixtures for all tests: a simulated vCenter
 from ansible_collections.vdisk.lifecycle.tests.simulator.fixtures import (  # noqa: F401
@@ -59,19 +60,6 @@ class Server:
         }
 
 
-def free_port() -> int:
-    """One whose neighbour ten thousand above is free too: there SeaweedFS speaks gRPC."""
-    while True:
-        with socket.socket() as one, socket.socket() as other:
-            one.bind(("127.0.0.1", 0))
-            port = one.getsockname()[1]
-            try:
-                other.bind(("127.0.0.1", port + 10000))
-            except (OSError, OverflowError):
-                continue
-            return port
-
-
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory):
     weed = shutil.which("weed", path=os.path.dirname(sys.executable)) or shutil.which("weed")
@@ -85,7 +73,8 @@ def s3_server(tmp_path_factory):
     }
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}), encoding="utf-8")
     (folder / "data").mkdir()
-    ports = {name: free_port() for name in ("master", "volume", "filer", "s3")}
+    # Ten thousand above each of them SeaweedFS speaks gRPC.
+    ports = {name: free_port(10000) for name in ("master", "volume", "filer", "s3")}
     command = [
         weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}/data",
         "-filer", "-s3", f"-s3.config={folder}/s3.json", "-volume.max=20",

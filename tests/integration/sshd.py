@@ -14,6 +14,8 @@ import time
 
 import pytest
 
+from ansible_collections.vdisk.lifecycle.tests.ports import free_port
+
 _CONFIG = """
 ListenAddress 127.0.0.1
 Port {port}
@@ -42,9 +44,7 @@ def make_keys(folder):
 @contextlib.contextmanager
 def serving(folder, name="sshd", environment=()):
     """The port of a server with the keys of `folder`, while it runs. `environment` of sessions."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     words = " ".join(f'{key}="{value}"' for key, value in dict(environment).items())
     config = folder / f"{name}.config"
     config.write_text(

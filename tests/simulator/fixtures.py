@@ -16,6 +16,7 @@ import os
 import ssl
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -110,6 +111,13 @@ class Vcenter:
 
     def forget_calls(self) -> None:
         self.control("DELETE", "state")
+
+    def wait_until_idle(self, seconds: float = 120) -> None:
+        """What was asked for may still be done, when who asked has gone."""
+        end = time.monotonic() + seconds
+        while self.state()["under_way"]:
+            assert time.monotonic() < end, "the simulator does not come to rest"
+            time.sleep(0.02)
 
     def control(self, verb: str, call: str, body: bytes = b"", /, **query: Any) -> bytes:
         url = f"{self.control_url}/{call}?{urllib.parse.urlencode(query)}"

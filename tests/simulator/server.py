@@ -117,6 +117,10 @@ class Request(BaseHTTPRequestHandler):
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
     def _answer(self) -> None:
+        with self.simulator.under_way.one_more():
+            self._try_to_answer()
+
+    def _try_to_answer(self) -> None:
         try:
             if self.command == "POST" and self.url_path.rstrip("/") in SOAP_PATHS:
                 self._soap(SOAP_PATHS[self.url_path.rstrip("/")])

@@ -18,6 +18,7 @@ from .privileges import denied
 from .sessions import Sessions
 from .soap import Call, Fault, Reply, fault_reply, task_reply
 from .tasks import Tasks
+from .under_way import UnderWay
 from .upstream import Upstream
 from .world import World
 
@@ -31,12 +32,13 @@ class Simulator:
         self.images = Images(world.datastore_dir)
         self.sessions = Sessions(world.username, world.password)
         self.rules = Rules()
-        self.tasks = Tasks(upstream)
         self.mode: dict[str, Any] = {}
         self.reset_modes()
         self.calls: collections.Counter[str] = collections.Counter()
         self.failures: list[str] = []  # of the simulator itself: a test that sees one must fail
         self.lock = threading.RLock()  # for behaviours: one thing at a time
+        self.under_way = UnderWay()
+        self.tasks = Tasks(upstream, self.under_way)
         self.address = ("", 0)  # set by the server
         self._parts: dict[type, Any] = {}
 
@@ -110,5 +112,6 @@ class Simulator:
             "rules": self.rules.report(),
             "mode": self.mode,
             "failures": self.failures,
+            "under_way": self.under_way.count,
         }
         return report | {name: part(self) for name, part in handlers.REPORTS.items()}

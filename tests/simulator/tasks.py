@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from .soap import Fault, Xml, tag
 
 if TYPE_CHECKING:
+    from .under_way import UnderWay
     from .upstream import Upstream
 
 # Returns the markup of the result: `result("vm-1", type="VirtualMachine")`, or None.
@@ -20,8 +21,8 @@ Work = Callable[[], "Xml | None"]
 
 
 class Tasks:
-    def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
+    def __init__(self, upstream: Upstream, under_way: UnderWay) -> None:
+        self._upstream, self._under_way = upstream, under_way
 
     def run(self, entity: tuple[str, str], name: str, work: Work) -> str:
         """Begin a task on an object (type, id), do the work beside, and return the task's id.
@@ -58,6 +59,10 @@ class Tasks:
         self._upstream.call("PostEvent", "EventManager", "EventManager", event)
 
     def _carry_out(self, task: str, work: Work) -> None:
+        with self._under_way.one_more():
+            self._work(task, work)
+
+    def _work(self, task: str, work: Work) -> None:
         try:
             result = work()
         except Fault as fault:

@@ -64,7 +64,7 @@ def guest(tmp_path):
 def boot():
     """The `boot` value of the module's result; fails are told, not raised."""
 
-    def run(*paths, marker="VDISK64", seconds=60, wait_for=("marker", "agent"), **options):
+    def run(*paths, marker="VDISK64", seconds=300, wait_for=("marker", "agent"), **options):
         proof = Proof(wait_for, marker, seconds)
         options = {"access": Access(), "accelerator": "tcg", **options}
         job = BootJob(tuple(map(str, paths)), proof=proof, must_come_up=False, **options)

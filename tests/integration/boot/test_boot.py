@@ -98,9 +98,9 @@ def repository(tmp_path):
 
 
 def test_a_kernel_that_panics_is_told_early(guest, boot):
-    found = boot(guest("echo c > /proc/sysrq-trigger\n"), marker="never", seconds=100)
+    found = boot(guest("echo c > /proc/sysrq-trigger\n"), marker="never", seconds=300)
     assert not found["up"]
-    assert found["seconds"] < 90
+    assert found["seconds"] < 290
     assert "kernel panics" in found["problem"]
 
 
@@ -109,13 +109,16 @@ def test_a_broken_boot_sector_is_told_early(sector, boot):
     with open(path, "r+b") as stream:
         stream.seek(510)
         stream.write(b"\0\0")
-    found = boot(path, seconds=100)
+    found = boot(path, seconds=300)
     assert found["problem"] == "the BIOS finds nothing to start"
 
 
 def test_what_hangs_ends_in_time_with_its_last_words(sector, boot):
-    found = boot(sector(b"NOTHING"), marker="something else", seconds=5)
-    assert found["problem"] == "it did not come up within 5 seconds"
+    for seconds in (5, 100):  # where the machine is slow, it needs more to say anything
+        found = boot(sector(b"NOTHING"), marker="something else", seconds=seconds)
+        assert found["problem"] == f"it did not come up within {seconds} seconds"
+        if "NOTHING" in str(found["console_tail"]):
+            break
     assert "NOTHING" in found["console_tail"][-1]
 
 

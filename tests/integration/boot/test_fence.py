@@ -28,7 +28,7 @@ def started(machines):
     begun = []
 
     def start(path):
-        options = {"path": str(path), "accelerator": "tcg", "timeout": 60}
+        options = {"path": str(path), "accelerator": "tcg", "timeout": 300}
         arguments = json.dumps({"ANSIBLE_MODULE_ARGS": options})
         before, found = set(machines()), []
         child = subprocess.Popen([sys.executable, "-m", MODULE, arguments], stdout=subprocess.PIPE)
@@ -45,7 +45,7 @@ def started(machines):
     wait_for(lambda: not machines())
 
 
-def wait_for(condition, seconds=20):
+def wait_for(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:
         time.sleep(0.02)
@@ -56,7 +56,7 @@ def test_a_killed_module_leaves_no_machine(number, sector, started, machines):
     child, machine = started(sector(code=HANGS))
     child.send_signal(number)
     child.communicate(timeout=30)
-    wait_for(lambda: machine not in machines(), 5)
+    wait_for(lambda: machine not in machines())
     assert machine not in machines()
 
 
@@ -113,7 +113,7 @@ def test_the_trial_of_kvm_ends_where_a_guest_hangs(monkeypatch):
     monkeypatch.setattr(trial, "_SECTOR", HANGS)
     began = time.monotonic()
     assert trial.kvm_problem("x86_64", "tcg", 0.7) == "a guest does not run with it"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 def test_a_program_whose_starter_is_dead_already_does_not_begin(tmp_path):
@@ -127,7 +127,7 @@ def test_a_program_whose_starter_is_dead_already_does_not_begin(tmp_path):
 
 def test_a_program_may_do_no_more_than_run():
     with process.running("sh", ["-c", "id -u; sleep 30"], [], package="sh") as program:
-        end = time.monotonic() + 5
+        end = time.monotonic() + 20
         while not program.said() and time.monotonic() < end:
             time.sleep(0.02)
         if os.geteuid() == 0:

@@ -132,7 +132,7 @@ def test_facts_wait_for_nothing_that_is_no_plain_file(kind, tree, packed, ask, p
     taken = time.monotonic() - begin
     session.unmount(str(point))
     assert found["packages"] == found["users"] == [] and found["hostname"] is None
-    assert taken < 20
+    assert taken < 60
 
 
 def test_a_reader_that_never_ends_is_told_of(tree, packed, ask, point, monkeypatch):
@@ -142,11 +142,11 @@ def test_a_reader_that_never_ends_is_told_of(tree, packed, ask, point, monkeypat
     readers = dict(guest._READERS)
     readers["services"] = lambda _root: time.sleep(1000)
     monkeypatch.setattr(guest, "_READERS", tuple(readers.items()))
-    monkeypatch.setattr(guest, "SECONDS", 1)
+    monkeypatch.setattr(guest, "SECONDS", 2)
     session.mount(ask(packed("ext4"), "flat", read_only=True))
     begin = time.monotonic()
     found = facts_of(str(point))
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 60
     session.unmount(str(point))  # it is not busy
     assert found["hostname"] == "web01" and found["services"] == []
-    assert len(found["problems"]) == 1 and "within 1 seconds" in found["problems"][0]
+    assert len(found["problems"]) == 1 and "within 2 seconds" in found["problems"][0]

@@ -42,7 +42,7 @@ def impatient(monkeypatch):
         (undo, "_LOOP_SECONDS", 1),
         (undo, "_STOP_SECONDS", 2),
         (undo, "_KILL_SECONDS", 2),
-        (detached, "START_SECONDS", 3),
+        (detached, "START_SECONDS", 5),
         (guest, "SECONDS", 2),
         (command, "_DIE_SECONDS", 0.5),
         (limits, "_REAP_SECONDS", 0.5),
@@ -79,7 +79,7 @@ class Mute(RawDevice):
 
 @pytest.mark.parametrize(
     ("kind", "words"),
-    [(Silent, "did not end within 2 seconds"), (Mute, "not open after 3 seconds")],
+    [(Silent, "did not end within 2 seconds"), (Mute, "not open after 5 seconds")],
 )
 def test_a_disk_that_never_answers(ext4, kind, words, point, leftovers):
     source = functools.partial(kind.open, ext4)
@@ -91,7 +91,7 @@ def test_a_disk_that_never_answers(ext4, kind, words, point, leftovers):
 
 
 def process_of(name, wanted):
-    """The one of that name that has a word among its arguments."""
+    """The one of that name that has a word among its arguments, if any."""
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_text().split("\0")
@@ -99,7 +99,7 @@ def process_of(name, wanted):
                 return int(folder.name)
         except OSError:
             continue
-    raise AssertionError(f"no {name} is there")
+    return None
 
 
 @pytest.fixture
@@ -133,22 +133,20 @@ def ntfs(image, tool):
 def test_a_file_system_tool_that_stops_to_answer(ntfs, ask, point, stopped):
     request = ask(ntfs, "flat")
     state = session.mount(request)
-    if "ntfs-3g" not in pathlib.Path("/proc/self/mountinfo").read_text() + "".join(
-        path.read_text() for path in pathlib.Path("/proc").glob("[0-9]*/comm")
-    ):
+    pid = process_of("ntfs-3g", state.device)
+    if pid is None:
         session.unmount(str(point))
         pytest.skip("this kernel mounts NTFS by itself")
-    pid = process_of("ntfs-3g", state.device)
     stopped(pid)
     time.sleep(1.1)  # what the kernel remembers of it is too old now
-    assert within(20, session.mounted, str(point)).healthy  # slow is not dead
-    assert within(20, session.mount, request) == state
-    assert within(20, session.dead) == []
-    assert "did not answer within 2 seconds" in str(within(20, facts_of, str(point))["problems"])
+    assert within(60, session.mounted, str(point)).healthy  # slow is not dead
+    assert within(60, session.mount, request) == state
+    assert within(60, session.dead) == []
+    assert "did not answer within 2 seconds" in str(within(60, facts_of, str(point))["problems"])
     with pytest.raises(MountFailed, match=rf"ntfs-3g \({pid}\)"):
-        within(20, session.unmount, str(point))
+        within(60, session.unmount, str(point))
     resume(pid)
-    within(20, session.unmount, str(point))
+    within(60, session.unmount, str(point))
 
 
 def test_a_server_of_ours_that_stops_to_answer(ext4, ask, point, stopped, tool):
@@ -158,9 +156,9 @@ def test_a_server_of_ours_that_stops_to_answer(ext4, ask, point, stopped, tool):
     tool("mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, ext4)
     state = session.mount(ask(ext4, "served", read_only=True))
     stopped(state.daemon)
-    assert within(20, session.mounted, str(point)).healthy
+    assert within(60, session.mounted, str(point)).healthy
     pathlib.Path("/proc/sys/vm/drop_caches").write_text("3")
-    assert "did not answer within 2 seconds" in str(within(20, facts_of, str(point))["problems"])
+    assert "did not answer within 2 seconds" in str(within(60, facts_of, str(point))["problems"])
     resume(state.daemon)
     assert facts_of(str(point))["hostname"] == "web01"
     session.unmount(str(point))

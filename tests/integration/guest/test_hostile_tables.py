@@ -27,7 +27,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest.lvm.text im
 MIB = 1 << 20
 ABSURD = (0, -1, 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1, 10**30)
 SEEDS = range(*map(int, os.environ.get("VDISK_SEEDS", "0:80").split(":")))
-SECONDS = 20  # for all of them, on a busy machine it is some seconds
+SECONDS = 60  # for all of them, on a busy machine it is some seconds
 
 
 # Of a GPT: where its table is, how long; and the first and last sectors of four partitions.
@@ -150,7 +150,7 @@ def test_any_description_of_a_group_is_read_or_refused(group):
             changed = changed[: place.start()] + new + changed[place.end() :]
         step = time.monotonic()
         known.append(look(with_text(group, changed)))
-        assert time.monotonic() - step < 5
+        assert time.monotonic() - step < SECONDS
     told = {str([each.as_dict() for each in volumes or ()]) for volumes in known}
     assert len(told) > 10  # else the changes show nothing
 
@@ -172,4 +172,4 @@ def test_long_descriptions_end(text):
         parse(text)
     except ValueError:
         pass
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < SECONDS

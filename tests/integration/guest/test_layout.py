@@ -173,7 +173,7 @@ def test_endless_fstab_is_refused_soon(root, join, ask_guest, leftovers):
     began = time.monotonic()
     with pytest.raises(InvalidRequest, match="names more than 256 volumes"):
         session.mount(ask_guest(path))
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
     assert leftovers() == []
 
 

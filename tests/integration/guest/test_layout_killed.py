@@ -74,7 +74,7 @@ def killed_at(request, step, moment):
 
 
 def wait_for_nothing(leftovers):
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while leftovers():
         assert time.monotonic() < end, leftovers()
         time.sleep(0.02)
@@ -83,7 +83,7 @@ def wait_for_nothing(leftovers):
 def test_dead_daemon_under_a_guest_is_swept(guest, ask_guest, point, leftovers):
     found = session.mount(ask_guest(guest, "served"))
     os.kill(found.daemon, signal.SIGKILL)
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while session.mounted(str(point)).healthy:
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -95,7 +95,7 @@ def test_daemon_of_a_guest_told_to_stop_unmounts_all_of_it(guest, ask_guest, poi
     found = session.mount(ask_guest(guest, "served", read_only=False))
     (point / "boot" / "new").write_text("not synced")
     os.kill(found.daemon, signal.SIGTERM)
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while os.path.exists(f"/proc/{found.daemon}"):
         assert time.monotonic() < end
         time.sleep(0.02)

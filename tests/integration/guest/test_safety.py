@@ -24,7 +24,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest.grow_filesy
 pytestmark = pytest.mark.serial
 
 
-def wait_for(condition, seconds=10):
+def wait_for(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"

@@ -442,7 +442,7 @@ def test_nbd_server(tmp_path, tool, point):
     argv = ["qemu-nbd", "-f", "vmdk", "-k", str(socket), "-e", "4", "-t", path]
     server = subprocess.Popen(argv)
     try:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while not socket.exists() and time.monotonic() < end:
             time.sleep(0.02)
         guest.path = f"nbd+unix:///?socket={socket}"

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -209,7 +210,8 @@ def space():
 @pytest.fixture
 def kill_after():
     def kill_after(seconds, module, **arguments):
-        """Start a module and kill it on its way."""
+        """Start a module and kill it on its way. What it had started has let go of the disk then,
+        if that is at `path`."""
         process = subprocess.Popen(
             [sys.executable, "-m", f"{MODULES}.{module}"],
             stdin=subprocess.PIPE,
@@ -221,5 +223,18 @@ def kill_after():
         time.sleep(seconds)
         process.send_signal(signal.SIGKILL)
         process.wait()
+        end = time.monotonic() + 60
+        while "path" in arguments and _is_locked(arguments["path"]):
+            assert time.monotonic() < end, "the disk is still in use"
+            time.sleep(0.05)
 
     return kill_after
+
+
+def _is_locked(path):
+    with open(path, "rb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

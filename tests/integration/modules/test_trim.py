@@ -21,6 +21,7 @@ from ansible_collections.vdisk.lifecycle.tests.integration.modules.guests import
     filling,
     run,
 )
+from ansible_collections.vdisk.lifecycle.tests.integration.modules.zygote import MODULES
 
 
 @pytest.fixture
@@ -144,19 +145,24 @@ def test_killed_trim_leaves_no_mount_and_no_server(modules, guest, judge, monkey
         lines = Path("/proc/mounts").read_text(encoding="utf-8").splitlines()
         return [line.split()[1] for line in lines if str(tmp_path) in line]
 
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ansible_collections.vdisk.lifecycle.plugins.modules.vmdk_shrink"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    arguments = {"ANSIBLE_MODULE_ARGS": {"path": str(path), "trim": True}}
-    process.stdin.write(json.dumps(arguments).encode())
-    process.stdin.close()
-    wait_until(lambda: any(point.endswith("/volume") for point in mounts()))
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    states = list((tmp_path / "run").rglob("state.json"))
+    def killed():
+        """What is known of the mount; nothing where the module was quicker than we are."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"{MODULES}.vmdk_shrink"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        arguments = {"ANSIBLE_MODULE_ARGS": {"path": str(path), "trim": True}}
+        process.stdin.write(json.dumps(arguments).encode())
+        process.stdin.close()
+        while process.poll() is None and not any(each.endswith("/volume") for each in mounts()):
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        return list((tmp_path / "run").rglob("state.json"))
+
+    states = next(filter(None, (killed() for _attempt in range(5))))
     server = json.loads(states[0].read_text(encoding="utf-8"))["daemon"][0]
     wait_until(lambda: not mounts() and not Path(f"/proc/{server}").exists())
     assert str(tmp_path) not in run("losetup", "--list", "--noheadings", "--output", "BACK-FILE")

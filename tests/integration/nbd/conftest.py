@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._transport.nbd.client import (
     open_nbd,
 )
+from ansible_collections.vdisk.lifecycle.tests import ports
 
 # modules.vmdk_export(…), in a process of its own; an encrypted repository
 from ansible_collections.vdisk.lifecycle.tests.integration.modules.conftest import (  # noqa: F401
@@ -121,9 +122,7 @@ def served(modules, tmp_path, monkeypatch):  # noqa: F811 # pylint: disable=rede
 
 @pytest.fixture
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return ports.free_port()
 
 
 @pytest.fixture(scope="session")

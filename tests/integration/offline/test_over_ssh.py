@@ -114,7 +114,7 @@ def _processes(name, words):
 
 
 def _wait_until(condition):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)

@@ -21,17 +21,26 @@ PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 
 
 @pytest.fixture
-def slow_disk(start):  # noqa: F811
-    """slow_disk(MiB, seconds): the address of a disk that takes so long to be read."""
+def slow_disk(start, tmp_path):  # noqa: F811
+    """slow_disk(MiB, seconds): the address of a disk that takes so long to be read, until hurry."""
 
     def make(size, seconds):
-        rate = f"rate={8 * size // seconds}M"  # in bits
-        server = start(
-            "nbdkit", "-r", "--filter=noextents", "--filter=rate", "pattern", f"{size}M", rate
-        )
-        return server.uri
+        rate = (f"rate={8 * size // seconds}M", f"rate-file={tmp_path}/rate")  # in bits
+        filters = ("--filter=noextents", "--filter=rate")
+        return start("nbdkit", "-r", *filters, "pattern", f"{size}M", *rate).uri
 
     return make
+
+
+@pytest.fixture
+def hurry(tmp_path):
+    """hurry(): what the test waited for has come, the rest of the slow disks need not be slow."""
+
+    def hurry():
+        (tmp_path / "quick").write_text("1G")
+        (tmp_path / "quick").rename(tmp_path / "rate")
+
+    return hurry
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ class Terminal:
         self.stream.feed(data)
         return bool(data)
 
-    def until(self, condition, seconds=60):
+    def until(self, condition, seconds=300):
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, self.text

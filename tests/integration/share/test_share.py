@@ -27,6 +27,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest.share impor
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest.share.daemon import Share
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest.share.ganesha import Listen
 from ansible_collections.vdisk.lifecycle.tests.integration.share.nfs import library, mounted
+from ansible_collections.vdisk.lifecycle.tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,13 +75,6 @@ class Place(NamedTuple):
         with socket.socket() as probe:
             probe.settimeout(1)
             return [*found, *(["server"] if not probe.connect_ex(("127.0.0.1", self.port)) else [])]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest.command imp
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest.mountinfo import mounts
 from ansible_collections.vdisk.lifecycle.plugins.module_utils._guest.processes import Process
 from ansible_collections.vdisk.lifecycle.tests.integration.share.nfs import library, mounted
-from ansible_collections.vdisk.lifecycle.tests.integration.share.test_share import free_port
+from ansible_collections.vdisk.lifecycle.tests.ports import free_port
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="NFS-Ganesha wants root"),

@@ -156,7 +156,7 @@ def test_an_idle_lease_ends(here, vm):
 
 
 def test_progress_keeps_a_lease_alive(here, vm):
-    with here.mode(lease_timeout=2.0):
+    with here.mode(lease_timeout=3.0):
         lease = snapshot(vm).ExportSnapshot()
     for percent in range(0, 50, 10):
         time.sleep(0.7)

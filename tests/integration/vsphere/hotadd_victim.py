@@ -168,5 +168,5 @@ def exit_code(vcenter, tree, job, target, point=None, mistake=None):
     environment = {**tree.environment(), "VDISK_STATE_DIR": os.environ["VDISK_STATE_DIR"]}
     process = context.Process(target=run, args=(job, point, mistake, who, environment, target))
     process.start()
-    process.join(60)
+    process.join(300)
     return process.exitcode

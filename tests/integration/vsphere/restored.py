@@ -180,7 +180,7 @@ def kill(process):
     process.stdout.close()
 
 
-def wait_until(is_time, seconds=20):
+def wait_until(is_time, seconds=120):
     end = time.monotonic() + seconds
     while not is_time():
         assert time.monotonic() < end, "it did not come to that"

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 from pyVmomi import vim
@@ -339,7 +338,7 @@ def test_killed_on_the_way_the_next_run_finishes(lab, number):
     lab.vcenter.rule("ReconfigVM_Task", nth=1, delay=0.5)
     kill_after(0.5 + 0.25 * number, path=path, vm="web01")
     lab.vcenter.clear_rules()
-    time.sleep(0.6)  # a request that was under way ends by itself
+    lab.vcenter.wait_until_idle()
     assert lab.disks() in (before, {**before, path: (0, 2, "persistent")})
     lab.attach(path)
     assert lab.disks() == {**before, path: (0, 2, "persistent")}

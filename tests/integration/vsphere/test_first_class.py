@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 import uuid
 
 import pytest
@@ -356,7 +355,7 @@ def test_killed_on_the_way_the_next_run_finishes(lab, disk, name, method):
     lab.vcenter.rule(method, nth=1, delay=1.5)
     kill_when(lambda: lab.vcenter.calls().get(method), path=disk, vm="web01", **place)
     lab.vcenter.clear_rules()
-    time.sleep(2)  # the request that was under way ends by itself
+    lab.vcenter.wait_until_idle()
     assert lab.disks() in (before, {**before, path: (3, 0, "persistent")})
     lab.attach(disk, **place)
     assert lab.disks() == {**before, path: (3, 0, "persistent")}

@@ -270,7 +270,7 @@ def test_a_conversion_that_was_killed_is_finished(lab, modules, folder, method, 
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    time.sleep(3)  # what was asked for may still be done
+    lab.vcenter.wait_until_idle()
     lab.vcenter.clear_rules()
 
     there = [name for *_rest, name in lab.files() if re.match(r"data.*-flat\.vmdk$", name)]

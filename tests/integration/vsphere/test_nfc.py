@@ -224,7 +224,11 @@ def test_a_lease_whose_id_is_lost_dies_by_itself(lab):
     vcenter.mode(lease_timeout=1.0)
     vcenter.rule("ExportSnapshot", drop="after")
     not_opened(lab, errors.ServerUnreachable, "dropped")
-    end = time.monotonic() + 20
+    wait_until_gone(vcenter)
+
+
+def wait_until_gone(vcenter):
+    end = time.monotonic() + 60
     while vcenter.state()["leases"] and time.monotonic() < end:
         time.sleep(0.1)
 
@@ -241,12 +245,12 @@ def test_a_host_that_says_no(lab, opened):
 
 def test_a_slow_reader_keeps_the_lease(lab):
     vcenter, session, journal, vm = lab
-    vcenter.mode(lease_timeout=1.0)
+    vcenter.mode(lease_timeout=2.0)
     snapshot = take(session, vm)
     with contextlib.closing(Nfc(session)) as transport:
         device = transport.open(frozen(session, journal, vm, snapshot)[0])
         read(device, 0, MIB)
-        time.sleep(1.6)
+        time.sleep(2.6)
         content = read(device, 0, SIZE)
     assert digest(content) == digest(vcenter.guest_read(vm.name, 2000, 0, SIZE))
     assert vcenter.calls()["HttpNfcLeaseProgress"] >= 3
@@ -256,11 +260,11 @@ def test_a_lease_of_which_nothing_is_heard(lab, monkeypatch):
     """The error is the lease's own, not what its end did to the connection."""
     vcenter, session, journal, vm = lab
     monkeypatch.setattr(leases.Lease, "_beat", lambda self: None)
-    vcenter.mode(lease_timeout=0.3)
+    vcenter.mode(lease_timeout=2.0)  # a busy machine needs some of it to open the disk
     snapshot = take(session, vm)
     with contextlib.closing(Nfc(session)) as transport:
         device = transport.open(frozen(session, journal, vm, snapshot)[0])
-        time.sleep(0.8)
+        wait_until_gone(vcenter)
         refused(device, errors.VSphereFault, "Timedout")
 
 

@@ -107,8 +107,8 @@ class TestDroppedConnections:
     def test_after_an_answer_that_never_comes(self, session, trusted, monkeypatch):
         vm = find_vm(session, "web01")
         session._stub.DropConnections()  # a new one has the new time-out
-        monkeypatch.setattr(wire.Connection, "answer_timeout", 0.5)
-        trusted.rule("CreateSnapshot_Task", delay=3)
+        monkeypatch.setattr(wire.Connection, "answer_timeout", 1.0)
+        trusted.rule("CreateSnapshot_Task", delay=4)
         with pytest.raises(errors.ServerUnreachable, match="no answer in time"):
             take_snapshot(session, vm)
 
@@ -116,6 +116,7 @@ class TestDroppedConnections:
 def alive(trusted):
     """How many sessions vCenter keeps, once all that was on its way has come."""
     time.sleep(1)
+    trusted.wait_until_idle()
     return trusted.state()["sessions"]["alive"]
 
 

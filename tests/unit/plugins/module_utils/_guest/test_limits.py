@@ -53,11 +53,11 @@ def test_what_came_before_the_time_was_over_is_given():
         tempfile.mkdtemp()
         time.sleep(1000)
 
-    answers, begin = each_within(0.5, parts), time.monotonic()
+    answers, begin = each_within(2, parts), time.monotonic()
     assert next(answers) == "first"
-    with pytest.raises(NoAnswer, match=r"within 0.5 seconds"):
+    with pytest.raises(NoAnswer, match=r"within 2 seconds"):
         next(answers)
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 60
 
 
 @pytest.mark.parametrize("action", [lambda: [bytearray(6 << 30)], lambda: [object()]])

@@ -86,10 +86,10 @@ def test_program_that_hangs_is_killed():
     begin = time.monotonic()
     with pytest.raises(MountFailed, match=r"did not end within 0\.2 seconds"):
         command.run(["sleep", "60"], 0.2, package="coreutils")
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 30
 
 
 def test_program_that_goes_to_the_background_is_not_waited_for():
     begin = time.monotonic()
-    command.run(["sh", "-c", "sleep 5 & exit 0"], 30, package="dash")
-    assert time.monotonic() - begin < 4
+    command.run(["sh", "-c", "sleep 20 & exit 0"], 30, package="dash")
+    assert time.monotonic() - begin < 15

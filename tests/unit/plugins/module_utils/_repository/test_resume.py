@@ -44,11 +44,12 @@ from ansible_collections.vdisk.lifecycle.plugins.module_utils._repository.write.
 keys.COST = (16, 8, 1)
 pack.LARGEST = 1 << 20
 url, path = sys.argv[1:]
-class Slow(MemoryDevice):
+class Endless(MemoryDevice):
     def readinto(self, offset, buffer):
-        time.sleep(0.01)
+        if offset >= 12 << 20:
+            time.sleep(60)  # it is killed before
         super().readinto(offset, buffer)
-disk = DiskSource("disk0", "disk0", Slow(open(path, "rb").read()), "", path)
+disk = DiskSource("disk0", "disk0", Endless(open(path, "rb").read()), "", path)
 Repository.open(url, "correct horse").back_up([disk], Source("disk", "killed", "killed"))
 """
 

@@ -98,7 +98,7 @@ def back_up(encrypted, helpers):
 
 
 def test_packs_are_stored_several_at_once_and_no_more_than_allowed(back_up, encrypted, helpers):
-    store = SlowStore(encrypted.url, seconds=0.05)
+    store = SlowStore(encrypted.url, seconds=0.2)
     data, _result = back_up(store)
     allowed = budget.plan_budget(helpers.CHUNK).packs
     assert 2 <= store.most_at_once <= allowed

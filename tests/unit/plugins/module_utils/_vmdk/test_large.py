@@ -120,8 +120,8 @@ def test_62_tib_in_one_file(tmp_path, cost):
         runs = [(run.offset, run.kind.value) for run in disk.extents()]
         listing, more = cost()
     assert runs == [(0, "zero"), ((62 << 40) - 65536, "data")]
-    assert cpu < 0.5
-    assert listing < 2
+    assert cpu < 2  # both together are less than 1 on an idle machine
+    assert listing < 10
     assert memory + more < 48 << 20  # the two directories have 8 MB each
 
 
@@ -137,7 +137,7 @@ def test_tables_that_are_stored_and_empty(tmp_path, cost):
         runs = [(run.offset, run.length, run.kind.value) for run in disk.extents()]
         cpu, memory = cost()
     assert runs == [(0, TIB // 16 * SECTOR, "zero")]
-    assert cpu < 0.5
+    assert cpu < 2
     assert memory < 16 << 20
 
 

@@ -87,15 +87,16 @@ def test_holes_are_told(serving, steps):
 
 
 def test_many_threads_while_the_server_dies_again_and_again(serving, volatile):
-    """Each thread has a part of the disk; nothing that was flushed may be missing at the end."""
+    """Each thread has a part of the disk; nothing that was flushed may be missing at the end. The
+    server dies again once each of them has got on, or after 2 s: the client gives up in the end."""
     part, threads = 400_000, 4
-    failures = []
+    failures, rounds = [], [0] * 4
 
     def work(number, disk):
         pick = random.Random(number)
         mine = bytearray(part)
         try:
-            for _round in range(25):
+            while not over.is_set():
                 start = pick.randrange(part)
                 data = pick.randbytes(pick.randrange(1, part - start + 1))
                 disk.write(number * part + start, data)
@@ -103,18 +104,28 @@ def test_many_threads_while_the_server_dies_again_and_again(serving, volatile):
                 if pick.random() < 0.2:
                     disk.flush()
                 assert read(disk, number * part, part) == mine
+                rounds[number] += 1
             expected[number] = bytes(mine)
         except BaseException as error:
             failures.append(error)
 
-    expected = {}
+    expected, over, moments = {}, threading.Event(), random.Random(99)
     with serving(volatile(part * threads)) as served, served.open() as disk:
         workers = [threading.Thread(target=work, args=(n, disk)) for n in range(threads)]
         for worker in workers:
             worker.start()
-        while any(worker.is_alive() for worker in workers):
+        for _death in range(20):
             served.crash()
-            time.sleep(0.05)
+            before, end = list(rounds), time.monotonic() + 2
+            while time.monotonic() < end and any(
+                worker.is_alive() and then == now
+                for worker, then, now in zip(workers, before, rounds, strict=True)
+            ):
+                time.sleep(0.005)
+            time.sleep(moments.uniform(0, 0.02))
+        over.set()
+        for worker in workers:
+            worker.join()
         assert not failures
         disk.flush()
         assert served.device.durable == b"".join(expected[n] for n in range(threads))

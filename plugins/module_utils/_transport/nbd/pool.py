@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import itertools
@@ -54,13 +55,15 @@ class Pool:
         self._working = SharedLock()  # alone: while connections are made
         self._changed = threading.Condition()
         self._idle: list[Connection] = []
+        self._waiting: collections.deque[object] = collections.deque()  # for one, first come first
         self._count = 0  # idle or lent
         self._lost: ConnectionLost | None = None  # nobody may go on before that is mended
         try:
             wire, self.export = connect(address, patience.connect)
         except ConnectionLost as error:
             raise error.given_up() from None
-        self._limit = CONNECTIONS if self.export.can(p.CAN_MULTI_CONN) else 1
+        self._most = CONNECTIONS if self.export.can(p.CAN_MULTI_CONN) else 1
+        self._limit = self._most
         self._add(self._ready(wire))
 
     def run(self, work: Callable[[Connection], None]) -> None:
@@ -68,14 +71,16 @@ class Pool:
 
         Raises ServerUnreachable, and what `work` raises.
         """
-        for attempt in range(1, _ATTEMPTS + 1):
+        attempts = 0
+        while True:
             self._provide()
             try:
                 with self._working.shared(), self._borrowed() as connection:
+                    attempts += 1  # one that was lost while we waited for it is none
                     work(connection)
                 return
             except ConnectionLost as error:
-                if attempt == _ATTEMPTS:
+                if attempts == _ATTEMPTS:
                     raise error.given_up() from None
 
     def close(self) -> None:
@@ -98,18 +103,28 @@ class Pool:
             raise
         with self._changed:
             self._idle.append(connection)
-            self._changed.notify()
+            self._changed.notify_all()
 
     def _take(self) -> Connection:
         with self._changed:
-            while True:
-                if self._lost is not None:
-                    raise self._lost
-                if self._idle:
-                    return self._idle.pop()
-                if not self._count:  # nobody can give one back: whoever comes first makes one
-                    raise ConnectionLost("the connection was given up", path=self._address.uri)
-                self._changed.wait(1)
+            place = object()
+            self._waiting.append(place)
+            try:
+                return self._await(place)
+            finally:
+                self._waiting.remove(place)
+                self._changed.notify_all()
+
+    def _await(self, place: object) -> Connection:
+        """Else who has just given one back takes it again, before those who wait have woken up."""
+        while True:
+            if self._lost is not None:
+                raise self._lost
+            if self._idle and self._waiting[0] is place:
+                return self._idle.pop()
+            if not self._count:  # nobody can give one back: whoever comes first makes one
+                raise ConnectionLost("the connection was given up", path=self._address.uri)
+            self._changed.wait(1)
 
     def _take_idle(self) -> list[Connection]:
         with self._changed:
@@ -121,14 +136,14 @@ class Pool:
         with self._changed:
             self._idle.append(connection)
             self._count += 1
-            self._changed.notify()
+            self._changed.notify_all()
 
     # Making connections
 
     def _provide(self) -> None:
         """See that there is a connection to wait for. Nobody uses any while one is made."""
-        is_short = not self._idle and self._count < self._limit
-        if self._lost is None and not is_short:
+        is_short = self._waiting or not self._idle
+        if self._lost is None and not (is_short and self._count < self._limit):
             return
         with self._working.alone():
             if self._lost is not None:
@@ -177,7 +192,7 @@ class Pool:
             time.sleep(pause)
             try:
                 self._add(self._connect())
-                self._lost = None
+                self._lost, self._limit = None, self._most
                 return
             except ConnectionLost as again:
                 if time.monotonic() > end:
